@@ -1,0 +1,50 @@
+# Two commands: `make run` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip --disable-pip-version-check --quiet
+STATE  ?= var
+
+.PHONY: help install run test check lint docs bench evidence lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+$(VENV)/.run: requirements/run.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements/run.txt
+	$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+install: $(VENV)/.run ## install Wehr into .venv, starting nothing
+	@echo "Installed: $(BIN)/wehr"
+
+run: $(VENV)/.run ## start Wehr in the foreground on its embedded default
+	@exec $(BIN)/wehr serve --state $(STATE)
+
+system: ## install the Debian packages that the tests use (root only; says what it skips otherwise)
+	@sh tests/system-packages.sh
+
+check: $(VENV)/.dev ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: $(VENV)/.dev system check ## install what the tests need and pass them all
+	$(BIN)/python -m pytest --cov --cov-report=term -n 2 --dist loadgroup
+
+bench: $(VENV)/.dev ## measure the milter door and the parser against their peers
+	sh bench/run.sh
+
+lock: ## compile requirements/*.txt anew (needs uv)
+	cd requirements && for set in run dev bench; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-index-url --no-emit-find-links -o $$set.txt $$set.in; done
+
+clean: ## remove what was installed and built
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
