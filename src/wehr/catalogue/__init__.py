@@ -1,0 +1,1 @@
+"""What is out of date, on any day: data files, look-up, assessment, importers of public feeds."""

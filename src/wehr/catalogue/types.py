@@ -51,7 +51,7 @@ class Vulnerability(Struct, frozen=True):
 
     cve: str
     fixed_in: Build | None
-    """The first build of the same branch with the fix; of the nearest newer branch if its own never got it."""
+    """The first build of the same branch with the fix; of the nearest newer one if it never got any."""
     exploited: date | None
     """Since when it is in CISA's list of known exploited vulnerabilities, as far as known on the day."""
     certain: bool
@@ -67,7 +67,7 @@ class Assessment(Struct, frozen=True):
     branch: str | None
     """Its short name, such as ``CU23`` or ``SP3``."""
     update: str | None
-    """The newest known update that the build contains, such as ``Oct25SU``; None for the branch's first build."""
+    """The newest known update it contains, such as ``Oct25SU``; None for the branch's first build."""
     build: Build
     released: date | None
     state: State

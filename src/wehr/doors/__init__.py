@@ -1,0 +1,1 @@
+"""Where mail systems ask: one gate, and a thin adapter for each way in."""

@@ -1,0 +1,1 @@
+"""What a message says of the server that hands it over: ``Received`` grammar, recognisers, handover hop."""

@@ -1,0 +1,1 @@
+"""What is remembered: merge rules (pure), journal, store, migrations."""

@@ -1,0 +1,1 @@
+"""Configuration, wiring, clock, supervision, logging: the only place that knows everything."""
