@@ -1,1 +1,43 @@
-"""The commands, one module per noun."""
+"""The commands, one module per noun. Each is imported only when it is called, so that ``--help`` is quick."""
+
+import importlib
+
+import rich_click as click
+
+from wehr import __version__
+
+_COMMANDS = {
+    "serve": "Start the doors and take mail, in the foreground.",
+    "demo": "Play 100 days in half a minute, without a mail system.",
+    "inspect": "Tell who handed a stored message over, and which build it shows.",
+    "explain": "Explain a decision: by reference, server or message file.",
+    "report": "List the out-of-date servers.",
+    "server": "List the servers seen, or show one.",
+    "catalogue": "Ask what is known of a build.",
+    "policy": "Show the ladder.",
+    "config": "Check or show the configuration.",
+}
+
+
+class _Lazy(click.RichGroup):
+    """A group whose commands live in modules of the same name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"wehr.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="wehr")
+def main() -> None:
+    """Wehr reports, throttles and blocks mail from out-of-date mail servers."""

@@ -1,0 +1,5 @@
+"""``python -m wehr``."""
+
+from wehr.cli import main
+
+main()

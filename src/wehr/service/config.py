@@ -1,0 +1,215 @@
+"""The configuration: what may be set, its defaults, and errors that name file, line, key and remedy.
+
+Every value has a default, so that an empty file, or none, is the embedded default: report only.
+"""
+
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from wehr.policy import Policy
+from wehr.service.toml_lines import line_of
+
+SEARCHED = ("wehr.toml", "$XDG_CONFIG_HOME/wehr/wehr.toml", "/etc/wehr/wehr.toml")
+"""Where a configuration is looked for when none is named, first found first."""
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. The text is one line: file, line, key, what was found, what is allowed."""
+
+
+class Receiver(Struct, frozen=True, forbid_unknown_fields=True):
+    """The receiving side: what is one's own is never judged."""
+
+    names: Annotated[
+        tuple[str, ...], Meta(description="Host names of one's own; a leading dot covers all names below.")
+    ] = ()
+    networks: Annotated[
+        tuple[str, ...], Meta(description="Networks of one's own: their clients are never judged.")
+    ] = ("127.0.0.0/8", "::1/128")
+    relays: Annotated[
+        tuple[str, ...],
+        Meta(description="Trusted relays in front of this system, as names, addresses or networks: "
+             "the hop before them is judged."),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        for network in self.networks:
+            ipaddress.ip_network(network, strict=False)
+
+
+class Milter(Struct, frozen=True, forbid_unknown_fields=True):
+    """The milter door, for Postfix and Sendmail."""
+
+    listen: Annotated[tuple[str, ...], Meta(description="TCP addresses as HOST:PORT; an empty list for none.")] = (
+        "127.0.0.1:8893",
+    )
+    socket: Annotated[
+        str, Meta(description="Unix socket; a relative path is inside the state folder; empty for none.")
+    ] = "milter.sock"
+    socket_mode: Annotated[str, Meta(pattern="^0?[0-7]{3}$", description="Permissions of the socket, octal.")] = "0660"
+    socket_group: Annotated[str, Meta(description="Group of the socket, such as postfix; empty leaves it.")] = ""
+    max_connections: Annotated[
+        int, Meta(ge=1, le=100_000, description="Connections at a time; one more is closed, and its mail accepted.")
+    ] = 2000
+    idle_timeout: Annotated[
+        int, Meta(ge=10, le=86_400, description="Seconds without a byte after which a connection is closed.")
+    ] = 600
+
+    def __post_init__(self) -> None:
+        for address in self.listen:
+            split_address(address)
+
+
+class Catalogue(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of versions and holes."""
+
+    overlays: Annotated[
+        str, Meta(description="Folder with catalogue files of one's own, over the built-in ones; "
+                  "a relative path is inside the state folder.")
+    ] = "catalogue"
+    stale_after: Annotated[int, Meta(ge=1, le=3650, description="Days after which the catalogue counts as old.")] = 60
+
+
+class Log(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is written to standard error."""
+
+    format: Annotated[
+        Literal["auto", "console", "json"],
+        Meta(description="auto: coloured lines on a terminal, JSON lines elsewhere."),
+    ] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    host_name: Annotated[str, Meta(description="This receiver's name in replies; empty: the machine's own.")] = ""
+    status_url: Annotated[
+        str, Meta(description="Where this receiver's public status pages are, for the link in replies; empty: none.")
+    ] = ""
+    contact: Annotated[str, Meta(description="Whom the administrators of a refused server may write to.")] = ""
+    receiver: Receiver = Receiver()
+    milter: Milter = Milter()
+    catalogue: Catalogue = Catalogue()
+    policy: Policy = Policy()
+    log: Log = Log()
+
+    def __post_init__(self) -> None:
+        if self.status_url and not re.fullmatch(r"https?://[!-$&-~]{1,200}", self.status_url):
+            raise ValueError("status_url must be an http or https address without spaces or percent signs")
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """``HOST:PORT`` or ``[IPV6]:PORT`` as host and port.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{address!r} is not HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def find() -> Path | None:
+    """The configuration file that is used when none is named."""
+    default = {"XDG_CONFIG_HOME": str(Path.home() / ".config")}
+    for name in SEARCHED:
+        for key, value in default.items():
+            name = name.replace(f"${key}", os.environ.get(key) or value)
+        if Path(name).is_file():
+            return Path(name)
+    return None
+
+
+def load(file: Path | None) -> Config:
+    """Read and check a configuration file; None gives the defaults.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, or holds what is not allowed.
+    """
+    if file is None:
+        return Config()
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{file}: cannot be read: {reason}") from None
+    return parse(text, str(file))
+
+
+def parse(text: str, name: str) -> Config:
+    """Read a configuration from its text; ``name`` is what errors call it.
+
+    Raises:
+        ConfigError: it is not TOML, or holds what is not allowed.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r"\(at line (\d+), column \d+\)", str(error))
+        line = f":{where[1]}" if where else ""
+        raise ConfigError(f"{name}{line}: not TOML: {re.sub(r' .at .*', '', str(error))}") from None
+    try:
+        return msgspec.convert(data, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error), data, text, name)) from None
+
+
+def _explain(message: str, data: dict[str, Any], text: str, name: str) -> str:
+    """One line from msgspec's message, with the place, what was found and what is allowed."""
+    what, _, where = message.partition(" - at `$")
+    path: list[str | int] = [
+        int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]`]+", where) if part
+    ]
+    found: Any = data
+    kind: Any = Config
+    for part in path:
+        found = _get(found, part)
+        kind = _inner(kind, part)
+    if unknown := re.match(r"Object contains unknown field `(.*)`", what):
+        names = [field.name for field in msgspec.structs.fields(kind)] if _is_struct(kind) else []
+        path.append(unknown[1])
+        near = difflib.get_close_matches(unknown[1], names, 1)
+        what = f"unknown key; {f'did you mean {near[0]!r}? ' if near else ''}allowed: {', '.join(names)}"
+    else:
+        what = f"found {found!r}: {what[:1].lower()}{what[1:]}" if path else what
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            what += f"; allowed: {', '.join(str(member.value) for member in kind)}"
+    line = line_of(text, path)
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    return f"{name}{f':{line}' if line else ''}: {f'{key}: ' if key else ''}{what}"
+
+
+def _get(value: Any, part: str | int) -> Any:
+    try:
+        return value[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+def _inner(kind: Any, part: str | int) -> Any:
+    """The type of a field, or of an array's elements, as far as it can be told."""
+    if _is_struct(kind):
+        kind = next((field.type for field in msgspec.structs.fields(kind) if field.encode_name == part), None)
+    else:
+        arguments = [argument for argument in getattr(kind, "__args__", ()) if argument is not Ellipsis]
+        kind = arguments[-1] if arguments else None
+    while hasattr(kind, "__metadata__"):
+        kind = kind.__origin__
+    if kind is not None and type(None) in getattr(kind, "__args__", ()):
+        kind = next(argument for argument in kind.__args__ if argument is not type(None))
+    return kind
