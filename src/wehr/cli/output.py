@@ -3,10 +3,17 @@
 from collections.abc import Iterable, Sequence
 
 import msgspec
+import rich_click as click
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+
+class BadUse(click.ClickException):
+    """Bad use or configuration: one line on standard error, and exit code 2."""
+
+    exit_code = 2
 
 
 def print_json(value: object) -> None:

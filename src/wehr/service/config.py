@@ -23,7 +23,7 @@ SEARCHED = ("wehr.toml", "$XDG_CONFIG_HOME/wehr/wehr.toml", "/etc/wehr/wehr.toml
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used. The text is one line: file, line, key, what was found, what is allowed."""
+    """The configuration cannot be used: one line with file, line, key, what was found and what is allowed."""
 
 
 class Receiver(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,8 +37,10 @@ class Receiver(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ("127.0.0.0/8", "::1/128")
     relays: Annotated[
         tuple[str, ...],
-        Meta(description="Trusted relays in front of this system, as names, addresses or networks: "
-             "the hop before them is judged."),
+        Meta(
+            description="Trusted relays in front of this system, as names, addresses or networks: "
+            "the hop before them is judged."
+        ),
     ] = ()
 
     def __post_init__(self) -> None:
@@ -49,16 +51,23 @@ class Receiver(Struct, frozen=True, forbid_unknown_fields=True):
 class Milter(Struct, frozen=True, forbid_unknown_fields=True):
     """The milter door, for Postfix and Sendmail."""
 
-    listen: Annotated[tuple[str, ...], Meta(description="TCP addresses as HOST:PORT; an empty list for none.")] = (
-        "127.0.0.1:8893",
-    )
+    listen: Annotated[
+        tuple[str, ...], Meta(description="TCP addresses as HOST:PORT; an empty list for none.")
+    ] = ("127.0.0.1:8893",)
     socket: Annotated[
         str, Meta(description="Unix socket; a relative path is inside the state folder; empty for none.")
     ] = "milter.sock"
-    socket_mode: Annotated[str, Meta(pattern="^0?[0-7]{3}$", description="Permissions of the socket, octal.")] = "0660"
-    socket_group: Annotated[str, Meta(description="Group of the socket, such as postfix; empty leaves it.")] = ""
+    socket_mode: Annotated[
+        str, Meta(pattern="^0?[0-7]{3}$", description="Permissions of the socket, octal.")
+    ] = "0660"
+    socket_group: Annotated[
+        str, Meta(description="Group of the socket, such as postfix; empty leaves it.")
+    ] = ""
     max_connections: Annotated[
-        int, Meta(ge=1, le=100_000, description="Connections at a time; one more is closed, and its mail accepted.")
+        int,
+        Meta(
+            ge=1, le=100_000, description="Connections at a time; one more is closed, and its mail accepted."
+        ),
     ] = 2000
     idle_timeout: Annotated[
         int, Meta(ge=10, le=86_400, description="Seconds without a byte after which a connection is closed.")
@@ -73,10 +82,15 @@ class Catalogue(Struct, frozen=True, forbid_unknown_fields=True):
     """What is known of versions and holes."""
 
     overlays: Annotated[
-        str, Meta(description="Folder with catalogue files of one's own, over the built-in ones; "
-                  "a relative path is inside the state folder.")
+        str,
+        Meta(
+            description="Folder with catalogue files of one's own, over the built-in ones; "
+            "a relative path is inside the state folder."
+        ),
     ] = "catalogue"
-    stale_after: Annotated[int, Meta(ge=1, le=3650, description="Days after which the catalogue counts as old.")] = 60
+    stale_after: Annotated[
+        int, Meta(ge=1, le=3650, description="Days after which the catalogue counts as old.")
+    ] = 60
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,11 +106,18 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True):
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
-    host_name: Annotated[str, Meta(description="This receiver's name in replies; empty: the machine's own.")] = ""
-    status_url: Annotated[
-        str, Meta(description="Where this receiver's public status pages are, for the link in replies; empty: none.")
+    host_name: Annotated[
+        str, Meta(description="This receiver's name in replies; empty: the machine's own.")
     ] = ""
-    contact: Annotated[str, Meta(description="Whom the administrators of a refused server may write to.")] = ""
+    status_url: Annotated[
+        str,
+        Meta(
+            description="Where this receiver's public status pages are, for the link in replies; empty: none."
+        ),
+    ] = ""
+    contact: Annotated[str, Meta(description="Whom the administrators of a refused server may write to.")] = (
+        ""
+    )
     receiver: Receiver = Receiver()
     milter: Milter = Milter()
     catalogue: Catalogue = Catalogue()
@@ -122,13 +143,9 @@ def split_address(address: str) -> tuple[str, int]:
 
 def find() -> Path | None:
     """The configuration file that is used when none is named."""
-    default = {"XDG_CONFIG_HOME": str(Path.home() / ".config")}
-    for name in SEARCHED:
-        for key, value in default.items():
-            name = name.replace(f"${key}", os.environ.get(key) or value)
-        if Path(name).is_file():
-            return Path(name)
-    return None
+    user = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    files = (Path(name.replace("$XDG_CONFIG_HOME", user)) for name in SEARCHED)
+    return next((file for file in files if file.is_file()), None)
 
 
 def load(file: Path | None) -> Config:

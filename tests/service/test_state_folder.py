@@ -1,0 +1,38 @@
+"""The state folder: private, writable, one user at a time."""
+
+from pathlib import Path
+
+import pytest
+
+from wehr.service.state_folder import StartError, StateFolder, default_state
+
+
+def test_a_new_folder_is_private(tmp_path: Path) -> None:
+    """Nobody else on the machine reads who sends what."""
+    with StateFolder(tmp_path / "var" / "wehr") as state:
+        assert state.path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_second_user_is_refused_until_the_first_has_closed(tmp_path: Path) -> None:
+    """Two services on one embedded store would undo each other's work."""
+    with StateFolder(tmp_path), pytest.raises(StartError, match="in use by another Wehr; stop that one"):
+        StateFolder(tmp_path)
+    StateFolder(tmp_path).close()
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    """The message names the folder, the reason and the way out."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StartError, match=r"cannot be written: Not a directory; mend .* or name another"):
+        StateFolder(tmp_path / "file" / "state")
+
+
+def test_systemd_and_xdg_name_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service gets its folder from systemd, a person has one under XDG_STATE_HOME."""
+    monkeypatch.setenv("XDG_STATE_HOME", "/home/x/state")
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    assert default_state() == Path("/home/x/state/wehr")
+
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/wehr:/var/lib/other")
+    assert default_state() == Path("/var/lib/wehr")
