@@ -80,7 +80,9 @@ def require_postfix() -> None:
 
 
 @contextlib.contextmanager
-def running(folder: Path, milters: str, *, host: str = "127.0.0.1", settings: Mapping[str, str] | None = None) -> Iterator[Postfix]:
+def running(
+    folder: Path, milters: str, *, host: str = "127.0.0.1", settings: Mapping[str, str] | None = None
+) -> Iterator[Postfix]:
     """Start an instance in ``folder`` with ``smtpd_milters`` set to ``milters``, and stop it at the end."""
     require_postfix()
     port = free_port(host)
@@ -133,10 +135,17 @@ class Peer:
 
 
 def send(
-    server: Postfix, peer: Peer, headers: str, *, recipient: str = "postmaster@example.org", source: str = "127.0.0.1"
+    server: Postfix,
+    peer: Peer,
+    headers: str,
+    *,
+    recipient: str = "postmaster@example.org",
+    source: str = "127.0.0.1",
 ) -> Answer:
     """Hand one message over and return the answer that decided on it."""
-    with smtplib.SMTP(server.host, server.port, local_hostname=peer.helo, timeout=30, source_address=(source, 0)) as client:
+    with smtplib.SMTP(
+        server.host, server.port, local_hostname=peer.helo, timeout=30, source_address=(source, 0)
+    ) as client:
         if source == "127.0.0.1":
             client.ehlo()
             code, text = client.docmd("XCLIENT", f"ADDR={peer.address} NAME={peer.name}")
