@@ -78,6 +78,18 @@ class Episode(Struct, frozen=True, gc=False):
     intervals: tuple[tuple[float, float | None], ...]
 
 
+class Stop(Struct, frozen=True, gc=False):
+    """A stretch during which an episode's clock stands still. ``end`` None: no end is known.
+
+    Starts inclusive, ends exclusive, in UTC seconds since 1970. ``reason`` is why messages are accepted
+    meanwhile; None if only the clock stands.
+    """
+
+    start: float
+    end: float | None
+    reason: Reason | None = Reason.PAUSED
+
+
 class Standing(Struct, frozen=True, gc=False):
     """What the ledger remembers of a server, as far as a decision needs it."""
 

@@ -1,0 +1,228 @@
+"""Compliance: the rules that an assessment must meet, and what is said when it does not.
+
+A rule answers yes, no or cannot tell. All rules that are required must hold; nothing is refused on ignorance,
+so a server is out of compliance only if one says no.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from wehr.catalogue.types import Assessment, Note, State
+from wehr.evidence.build import Build, format_build, parse_build
+
+RuleName = Literal["supported", "current", "floor", "not-exploited"]
+
+
+class Compliance(Struct, frozen=True, gc=False):
+    """Whether a build may go on sending, and by which rule. ``ok`` None: it cannot be told.
+
+    ``why`` is one clause for people, ``since`` the day from which the rule has not held.
+    """
+
+    ok: bool | None
+    rule: str
+    why: str
+    since: date | None = None
+
+
+class Floor(Struct, frozen=True, forbid_unknown_fields=True):
+    """The least build that is accepted, from a day on, of all builds that begin with ``builds``."""
+
+    builds: Annotated[
+        str, Meta(description="First numbers of the builds meant, such as 15.1 or 15.2.1544.", min_length=1)
+    ]
+    since: Annotated[date, Meta(description="The day from which the floor holds.")]
+    least: Annotated[str, Meta(description="Least build accepted; empty: none of them is.")] = ""
+    software: Annotated[str, Meta(description="The software it is about.")] = "exchange"
+    source: Annotated[str, Meta(description="Where the figure comes from.")] = ""
+    certain: Annotated[bool, Meta(description="Whether the source gives it outright.")] = True
+
+    def __post_init__(self) -> None:
+        _numbers(self.builds)
+        if self.least:
+            parse_build(self.least)
+
+
+@lru_cache(maxsize=1024)
+def _numbers(text: str) -> Build:
+    """``15.1.2507.61``, ``15.1`` or ``8`` as numbers."""
+    return parse_build(f"{text}.0")[:-1]
+
+
+_TEAM_2026 = "Exchange Team Blog, 2 September 2026 (4552717)"
+_TEAM_2023 = "Exchange Team Blog, 8 May 2023 (3815328); the day from reports of its start"
+
+MICROSOFT_FLOORS = (
+    # 2007 came first. What is older is not named, but "any Exchange server that has reached end of life" is.
+    *(Floor(old, date(2023, 8, 1), source=_TEAM_2023, certain=False) for old in ("4", "5", "6")),
+    Floor("8", date(2023, 8, 1), "", source=_TEAM_2023, certain=False),
+    Floor("14", date(2023, 9, 1), "", source=_TEAM_2023, certain=False),
+    Floor("15.0", date(2023, 12, 1), "", source=_TEAM_2023, certain=False),
+    # Never announced: the least of the builds that Microsoft's report called acceptable in May 2024. No
+    # figure for 2019 was ever seen, so none stands here until September 2026.
+    Floor(
+        "15.1",
+        date(2024, 3, 1),
+        "15.1.2507.31",
+        source="RecommendedBuildVersions of Get-OnPremServerReportInfo, May 2024",
+        certain=False,
+    ),
+    # "In the second week of September": its Tuesday. The post names the update (October 2025), not builds.
+    Floor("15.1", date(2026, 9, 8), "15.1.2507.61", source=_TEAM_2026),
+    Floor("15.2", date(2026, 9, 8), "15.2.1748.39", source=_TEAM_2026),
+    Floor("15.2.1544", date(2026, 9, 8), "15.2.1544.36", source=_TEAM_2026, certain=False),
+)
+"""The builds that Exchange Online accepts, by date, as far as they are known."""
+
+
+class Rules(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a server must meet to go on sending. All that are required must hold."""
+
+    require: Annotated[
+        tuple[RuleName, ...],
+        Meta(
+            description="Rules that must all hold. supported: product and branch get updates; current: no "
+            "security update missing for longer than grace_days; floor: at or above the least build; "
+            "not-exploited: no missing fix of a hole known to be exploited."
+        ),
+    ] = ("floor", "current")
+    grace_days: Annotated[
+        int, Meta(ge=0, le=3650, description="Days that a security update may be missing (rule current).")
+    ] = 30
+    preset: Annotated[
+        Literal["exchange-online", "none"],
+        Meta(description="Whose floors hold beside one's own (rule floor): Exchange Online's, or nobody's."),
+    ] = "exchange-online"
+    floors: Annotated[
+        tuple[Floor, ...], Meta(description="Floors of one's own; of those that fit, the latest decides.")
+    ] = ()
+    demand_esu: Annotated[
+        bool, Meta(description="Whether paid (ESU) updates must be installed as well (rule current).")
+    ] = False
+    trust_versions: Annotated[
+        tuple[str, ...],
+        Meta(description="Software whose version is believed although distributions backport its fixes."),
+    ] = ()
+
+
+EXCHANGE_ONLINE = Rules(require=("floor",))
+"""What Exchange Online itself demands, and nothing more."""
+
+
+def complies(assessment: Assessment, rules: Rules, day: date) -> Compliance:
+    """Whether the build meets the rules on the day; the first rule that says no speaks for all."""
+    if Note.NEWER_THAN_CATALOGUE in assessment.notes:
+        return Compliance(True, "newer", "newer than every build of its branch in the catalogue")
+    if assessment.state is State.UNKNOWN:
+        return Compliance(None, "unknown", "the catalogue knows no such product or branch")
+    if assessment.backported and assessment.software not in rules.trust_versions:
+        return Compliance(None, "backported", "distributions ship its fixes under the old version")
+    unsure = None
+    for name in rules.require:
+        answer = _RULES[name](assessment, rules, day)
+        if answer.ok is False:
+            return answer
+        unsure = unsure or (answer if answer.ok is None else None)
+    return unsure or Compliance(
+        True, "all", f"meets {', '.join(rules.require) or 'every rule, for none is set'}"
+    )
+
+
+def floor_for(software: str, build: Build, rules: Rules, day: date) -> Floor | None:
+    """The floor that holds for a build on a day: the latest that fits it, the narrowest of one day."""
+    return max(
+        (
+            floor
+            for floor in _floors(rules)
+            if floor.software == software and floor.since <= day and begins_with(build, floor.builds)
+        ),
+        key=lambda floor: (floor.since, len(_numbers(floor.builds))),
+        default=None,
+    )
+
+
+def begins_with(build: Build, prefix: str) -> bool:
+    """Whether a build begins with the numbers of ``prefix``, such as ``15.1``."""
+    numbers = _numbers(prefix)
+    return build[: len(numbers)] == numbers
+
+
+def _floors(rules: Rules) -> Sequence[Floor]:
+    return (*MICROSOFT_FLOORS, *rules.floors) if rules.preset == "exchange-online" else rules.floors
+
+
+def _supported(assessment: Assessment, _rules: Rules, _day: date) -> Compliance:
+    if assessment.state is not State.UNSUPPORTED:
+        return Compliance(True, "supported", "gets security updates")
+    if Note.ESU in assessment.notes and assessment.esu_available:
+        return Compliance(True, "supported", "gets paid (ESU) security updates")
+    since = assessment.unsupported_since
+    ended = f", since {since}" if since else ""
+    return Compliance(False, "supported", f"gets no public security updates any more{ended}", since)
+
+
+def _current(assessment: Assessment, rules: Rules, day: date) -> Compliance:
+    due = day - timedelta(days=rules.grace_days)
+    wanted = [
+        update
+        for update in assessment.missing_updates
+        if update.released < due and (rules.demand_esu or not update.esu)
+    ]
+    missing = min((update for update in wanted if update.certain), key=lambda it: it.released, default=None)
+    if missing:
+        since = missing.released + timedelta(days=rules.grace_days + 1)
+        why = f"{missing.name} is missing, out since {missing.released}"
+        return Compliance(False, "current", why, since)
+    if assessment.state is State.UNSUPPORTED and _product_lives(assessment, day):
+        ended = assessment.unsupported_since
+        if ended is None or ended < due:
+            return Compliance(False, "current", "its branch gets no security updates any more", ended)
+    if wanted:
+        return Compliance(None, "current", f"the stamp does not show whether {wanted[0].name} is installed")
+    return Compliance(True, "current", f"no security update is missing for over {rules.grace_days} days")
+
+
+def _product_lives(assessment: Assessment, day: date) -> bool:
+    """Whether newer branches of the product still get updates, so that this one lacks them."""
+    return (
+        not assessment.branch_supported
+        and assessment.support_ends is not None
+        and assessment.support_ends >= day
+    )
+
+
+def _floor(assessment: Assessment, rules: Rules, day: date) -> Compliance:
+    floor = floor_for(assessment.software, assessment.build, rules, day)
+    if floor is None:
+        return Compliance(True, "floor", "no least build is set for it")
+    if not floor.least:
+        return Compliance(False, "floor", f"no build of {floor.builds} is accepted any more", floor.since)
+    if assessment.build < _numbers(floor.least):
+        return Compliance(False, "floor", f"below the least build accepted, {floor.least}", floor.since)
+    return Compliance(True, "floor", f"at or above the least build accepted, {floor.least}")
+
+
+def _not_exploited(assessment: Assessment, _rules: Rules, day: date) -> Compliance:
+    holes = [hole for hole in assessment.vulnerabilities if hole.exploited and hole.exploited <= day]
+    certain = sorted((hole for hole in holes if hole.certain), key=lambda hole: str(hole.exploited))
+    if certain:
+        sure = certain[0]
+        fixed = f", fixed in {format_build(sure.fixed_in)}" if sure.fixed_in else ""
+        return Compliance(
+            False, "not-exploited", f"has {sure.cve}, known to be exploited{fixed}", sure.exploited
+        )
+    if holes:
+        return Compliance(None, "not-exploited", f"the stamp does not show whether {holes[0].cve} is fixed")
+    return Compliance(True, "not-exploited", "has no hole known to be exploited")
+
+
+_RULES: dict[str, Callable[[Assessment, Rules, date], Compliance]] = {
+    "supported": _supported,
+    "current": _current,
+    "floor": _floor,
+    "not-exploited": _not_exploited,
+}

@@ -1,0 +1,150 @@
+"""The decision: a message's evidence, what catalogue and ledger say, and the policy, put together."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+
+from wehr.catalogue.types import Assessment, Note
+from wehr.evidence.types import Relation, Sighting
+from wehr.policy.clock import stopped
+from wehr.policy.compliance import complies
+from wehr.policy.ladder import Stage, stage_at
+from wehr.policy.policy import Policy
+from wehr.policy.scope import Scope
+from wehr.policy.types import Action, Decision, Episode, Mode, Reason, ServerKey, Standing, Stop
+from wehr.policy.windows import HOUR, window
+
+_REASONS = {
+    Action.ACCEPT: Reason.OUTSIDE_WINDOW,
+    Action.THROTTLE: Reason.THROTTLED,
+    Action.BLOCK: Reason.BLOCKED,
+}
+_UNCLEAR = {"unknown": Reason.UNKNOWN_BUILD, "backported": Reason.REPORT_ONLY_PRODUCT}
+_MAX_STRETCHES = 6
+
+
+def decide(
+    sighting: Sighting | None,
+    assessment: Assessment | None,
+    standing: Standing | None,
+    effective: Assessment | None,
+    *,
+    scope: Scope,
+    policy: Policy,
+    stops: tuple[Stop, ...] = (),
+    key: bytes,
+    now: float,
+) -> Decision:
+    """What is done with a message that one tenant receives.
+
+    ``assessment`` is of the build that the message shows, ``effective`` of ``standing.effective_build`` (the
+    same object where it is the same build); both as of the day of ``now``. None: there is no such build.
+    ``stops`` are the pauses and exemptions of this server, past and present. ``key`` places the windows.
+
+    It never raises on account of what a sender wrote.
+    """
+    if reason := _no_case(sighting, scope):
+        return Decision(Action.ACCEPT, reason)
+    if sighting is None or assessment is None:
+        return Decision(Action.ACCEPT, Reason.UNKNOWN_BUILD)
+    day = datetime.fromtimestamp(now, UTC).date()
+    if reason := _acquitted(assessment, standing, effective, policy, day):
+        return Decision(Action.ACCEPT, reason)
+    server = ServerKey(scope.tenant, sighting.name, sighting.network)
+    episode = (standing and standing.episode) or Episode(now, ((now, None),))
+    stops = (*policy.stops(assessment), *stops)
+
+    def reached(at: float) -> tuple[str, int, Stage]:
+        ladder, place = policy.course(assessment, episode, stops, at)
+        number = stage_at(ladder, place)
+        return ladder.name, number, ladder.stages[number - 1]
+
+    name, number, stage = reached(now)
+    action, until, reason = Action.ACCEPT, None, Reason.REPORT_STAGE
+    if holder := stopped((stop for stop in stops if stop.reason), now):
+        reason = holder.reason or reason
+    elif stage.minutes:
+        action, until = _refusing(server, lambda at: reached(at)[2], key, now)
+        reason = _REASONS[action]
+    enforced = scope.mode is Mode.ENFORCE
+    return Decision(action, reason, enforced, number, stage.throttle, stage.block, until, name)
+
+
+def mildest(decisions: Iterable[Decision]) -> Decision:
+    """The decision for a message with recipients of several tenants: refuse only what all would refuse.
+
+    Raises:
+        ValueError: there is none.
+    """
+    ordered = sorted(decisions, key=_weight)
+    if not ordered:
+        raise ValueError("no decision")
+    return ordered[0]
+
+
+def _weight(decision: Decision) -> tuple[int, float]:
+    # As soon as one tenant would take the message, it is taken: so the earliest `until` is the true one.
+    rank = (Action.ACCEPT, Action.THROTTLE, Action.BLOCK).index(decision.action) if decision.refused else -1
+    return rank, float("inf") if decision.until is None else decision.until
+
+
+def _no_case(sighting: Sighting | None, scope: Scope) -> Reason | None:
+    """Why the message is no case for Wehr, if it is none."""
+    if scope.skip:
+        return scope.skip
+    if sighting is None or (sighting.relation is Relation.NONE and not sighting.line):
+        return Reason.NO_TRACE
+    if sighting.software == "exchange-online":
+        return Reason.EXCHANGE_ONLINE
+    if sighting.relation is Relation.BEHIND_RELAY:
+        return Reason.BEHIND_RELAY
+    if sighting.relation is Relation.NONE or (sighting.build is None and sighting.software != "exchange"):
+        return Reason.OTHER_SOFTWARE
+    return None
+
+
+def _acquitted(
+    assessment: Assessment,
+    standing: Standing | None,
+    effective: Assessment | None,
+    policy: Policy,
+    day: date,
+) -> Reason | None:
+    """Why the server is not out of compliance, or left alone for what it is, if so."""
+    verdict = complies(assessment, policy.compliance, day)
+    if verdict.ok is None:
+        return _UNCLEAR.get(verdict.rule, Reason.CANNOT_TELL)
+    if verdict.ok:
+        newer = Note.NEWER_THAN_CATALOGUE in assessment.notes
+        return Reason.NEWER_THAN_CATALOGUE if newer else Reason.COMPLIANT
+    if standing and standing.mixed:
+        if policy.mixed != "enforce":
+            return Reason.MIXED
+    elif effective is not None and effective.build > assessment.build:
+        # A stamp is a lower bound: what the server has shown beyond this one counts.
+        latest = complies(effective, policy.compliance, day).ok
+        if latest is not False:
+            return Reason.COMPLIANT_LATELY if latest else Reason.CANNOT_TELL
+    return None if assessment.software in policy.enforce_software else Reason.REPORT_ONLY_PRODUCT
+
+
+def _refusing(
+    server: ServerKey, stage_of: Callable[[float], Stage], key: bytes, now: float
+) -> tuple[Action, float | None]:
+    """What the windows say at ``now``, and when mail is taken again.
+
+    A stretch may run up to the end of its hour and the next one begin there, or a new stage may begin before
+    it ends: so the end is followed until it is one.
+    """
+    action, at = Action.ACCEPT, now
+    for _ in range(_MAX_STRETCHES):
+        stage = stage_of(at)
+        stretch = window(key, server, int(at // HOUR), stage.throttle, stage.block)
+        said = stretch.at(at)
+        if said is Action.ACCEPT:
+            return action, at if action is not Action.ACCEPT else None
+        if action is Action.ACCEPT:
+            action = said
+        if stage.minutes == 60:
+            break
+        at = float(stretch.end)
+    return action, None

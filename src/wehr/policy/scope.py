@@ -1,0 +1,223 @@
+"""Scope: for whom a message comes in, by which connector, how far Wehr goes there, and who is left alone."""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from wehr.evidence.types import Session
+from wehr.policy.types import Mode, Reason, ServerKey, Stop
+
+DEFAULT_TENANT = "default"
+"""The tenant of every recipient domain that no tenant names."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Tenant(Struct, frozen=True, forbid_unknown_fields=True):
+    """Some of the recipient domains, with their own mode."""
+
+    name: Annotated[str, Meta(min_length=1, description="Its name, shown in reports.")]
+    domains: Annotated[
+        tuple[str, ...], Meta(description="Recipient domains; a leading dot covers all below.")
+    ] = ()
+    mode: Annotated[Mode | None, Meta(description="off, report or enforce; unset: the policy's.")] = None
+
+
+class Connector(Struct, frozen=True, forbid_unknown_fields=True):
+    """A way in for known clients. It fits a client that meets each kind of condition that it names."""
+
+    name: Annotated[str, Meta(min_length=1, description="Its name, shown in reports.")]
+    tenant: Annotated[str, Meta(description="The tenant it belongs to; empty: by recipient domain.")] = ""
+    mode: Annotated[Mode | None, Meta(description="off, report or enforce; unset: the tenant's.")] = None
+    networks: Annotated[tuple[str, ...], Meta(description="Client addresses or networks.")] = ()
+    client_names: Annotated[
+        tuple[str, ...], Meta(description="Verified client names; a leading dot covers all below.")
+    ] = ()
+    tls_names: Annotated[
+        tuple[str, ...],
+        Meta(description="Names in client certificates that the mail system itself has verified."),
+    ] = ()
+    listeners: Annotated[tuple[str, ...], Meta(description="Listener or daemon names.")] = ()
+
+    def __post_init__(self) -> None:
+        for text in self.networks:
+            read_network(text)
+
+
+class Exemption(Struct, frozen=True, forbid_unknown_fields=True):
+    """A server, network or domain that is left alone for a time. All conditions that it names must fit.
+
+    It lifts what is in force at once, and stops the clock of the servers it fits.
+    """
+
+    since: Annotated[datetime, Meta(tz=True, description="From when on, with time zone.")]
+    reason: Annotated[str, Meta(min_length=1, description="Why; shown to operators.")]
+    until: Annotated[
+        Annotated[datetime, Meta(tz=True)] | None, Meta(description="Until when; unset: no end.")
+    ] = None
+    server: Annotated[str, Meta(description="The name that the server stamps.")] = ""
+    network: Annotated[str, Meta(description="A client address or network.")] = ""
+    domain: Annotated[str, Meta(description="A domain: servers whose stamped or verified name is in it.")] = (
+        ""
+    )
+    tenant: Annotated[str, Meta(description="The tenant it is for; empty: all.")] = ""
+    by: Annotated[str, Meta(description="Who asked for it.")] = ""
+
+    def __post_init__(self) -> None:
+        if not (self.server or self.network or self.domain):
+            raise ValueError("an exemption names a server, a network or a domain")
+        if self.network:
+            read_network(self.network)
+        if self.until and self.until <= self.since:
+            raise ValueError("an exemption ends after it begins")
+
+
+class Scope(Struct, frozen=True, gc=False):
+    """What holds for one tenant's share of a message. ``skip``: why it is no case for Wehr at all."""
+
+    tenant: str = DEFAULT_TENANT
+    mode: Mode = Mode.REPORT
+    connector: str = ""
+    names_client: bool = False
+    """The connector tells who the client is, so that what it stamps is confirmed."""
+    skip: Reason | None = None
+
+
+class Scoping:
+    """Finds the scopes of a session; made once from the policy, for its networks are read beforehand.
+
+    Raises:
+        ValueError: a network cannot be read, or a connector names a tenant that does not exist.
+    """
+
+    def __init__(
+        self, mode: Mode, tenants: Sequence[Tenant], connectors: Sequence[Connector], own: Sequence[str] = ()
+    ) -> None:
+        self._mode = mode
+        self._tenants = {tenant.name: tenant for tenant in tenants}
+        self._domains = {domain.lower(): tenant for tenant in tenants for domain in tenant.domains}
+        self._connectors = [(item, [read_network(text) for text in item.networks]) for item in connectors]
+        self._own = [read_network(text) for text in own]
+        for item in connectors:
+            if item.tenant and item.tenant not in (*self._tenants, DEFAULT_TENANT):
+                raise ValueError(
+                    f"connector {item.name!r} names the tenant {item.tenant!r}, which does not exist"
+                )
+
+    def resolve(self, session: Session) -> tuple[Scope, ...]:
+        """The scopes of a session, one for each tenant among the recipients, never none.
+
+        The first connector that fits counts; its mode goes before its tenant's, that before the policy's.
+        """
+        address = _address(session.client_ip)
+        skip = Reason.AUTHENTICATED if session.authenticated else None
+        if skip is None and self._own and _inside(address, self._own):
+            skip = Reason.OWN_NETWORK
+        connector = None
+        for item, networks in self._connectors:
+            if _fits(item, networks, session, address):
+                connector = item
+                break
+        if not self._tenants and connector is None:  # the usual installation
+            return (Scope(mode=self._mode, skip=skip or (Reason.OFF if self._mode is Mode.OFF else None)),)
+        return tuple(self._scope(tenant, connector, skip) for tenant in self._tenants_of(session, connector))
+
+    def _tenants_of(self, session: Session, connector: Connector | None) -> list[str]:
+        if connector and connector.tenant:
+            return [connector.tenant]
+        return sorted({self._tenant_of(domain) for domain in session.recipients} or {DEFAULT_TENANT})
+
+    def _tenant_of(self, domain: str) -> str:
+        if tenant := self._domains.get(domain):
+            return tenant.name
+        while domain:
+            _, _, domain = domain.partition(".")
+            if tenant := self._domains.get(f".{domain}"):
+                return tenant.name
+        return DEFAULT_TENANT
+
+    def _scope(self, name: str, connector: Connector | None, skip: Reason | None) -> Scope:
+        tenant = self._tenants.get(name)
+        mode = (connector and connector.mode) or (tenant and tenant.mode) or self._mode
+        if skip is None and mode is Mode.OFF:
+            skip = Reason.OFF
+        if connector is None:
+            return Scope(name, mode, skip=skip)
+        known = bool(connector.networks or connector.client_names or connector.tls_names)
+        return Scope(name, mode, connector.name, known, skip)
+
+
+def exemption_stops(
+    exemptions: Iterable[Exemption], server: ServerKey, client_ip: str = "", client_name: str = ""
+) -> tuple[Stop, ...]:
+    """The stops that exemptions put on a server's clock; they excuse the messages of the clients they fit.
+
+    An exemption narrower than the server's network stops the clock of every server there that fits otherwise,
+    for a server may use several addresses; but it excuses only messages from the addresses it names.
+    """
+    stops = []
+    for item in exemptions:
+        if (item.tenant and item.tenant != server.tenant) or (
+            item.server and item.server.lower() != server.name
+        ):
+            continue
+        if item.domain and not (under(server.name, item.domain) or under(client_name, item.domain)):
+            continue
+        excused = True
+        if item.network:
+            wide, network = read_network(item.network), read_network(server.network)
+            if wide.version != network.version or not wide.overlaps(network):
+                continue
+            excused = wide.prefixlen <= network.prefixlen or _inside(_address(client_ip), [wide])
+        until = item.until.timestamp() if item.until else None
+        stops.append(Stop(item.since.timestamp(), until, Reason.EXEMPT if excused else None))
+    return tuple(stops)
+
+
+def under(name: str, domain: str) -> bool:
+    """Whether a host name is a domain or inside it."""
+    domain = domain.lower().lstrip(".")
+    return name == domain or name.endswith(f".{domain}")
+
+
+@lru_cache(maxsize=4096)
+def read_network(text: str) -> Network:
+    """A network from its CIDR form, or from a single address.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return ipaddress.ip_network(text, strict=False)
+
+
+def _address(text: str) -> Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _inside(address: Address | None, networks: Iterable[Network]) -> bool:
+    return address is not None and any(address in network for network in networks)
+
+
+def _fits(item: Connector, networks: list[Network], session: Session, address: Address | None) -> bool:
+    if networks and not _inside(address, networks):
+        return False
+    if item.client_names and not _named(session.client_name, item.client_names):
+        return False
+    if item.tls_names and not _named(session.tls_name, item.tls_names):
+        return False
+    return not item.listeners or session.listener in item.listeners
+
+
+def _named(name: str, wanted: Iterable[str]) -> bool:
+    """Whether a verified name is one of those wanted; a leading dot covers all below."""
+    name = name.lower().rstrip(".")
+    return any(name.endswith(it.lower()) if it.startswith(".") else name == it.lower() for it in wanted)
