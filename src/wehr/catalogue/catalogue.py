@@ -1,0 +1,276 @@
+"""The catalogue as a value: look up a build, say what was out of date on a day."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from functools import lru_cache
+
+from wehr.catalogue import assemble
+from wehr.catalogue.document import Document
+from wehr.catalogue.facts import DISPUTED, VARIANT, Branch, Flaw, Known, Product
+from wehr.catalogue.types import Assessment, MissingUpdate, Note, State, Vulnerability
+from wehr.evidence.build import Build
+
+STALE_AFTER = timedelta(days=60)
+_REMEMBERED = 8192
+
+
+class Catalogue:
+    """Everything known of builds on the catalogue's date. Immutable, picklable, safe between threads.
+
+    Assessments are remembered (the last 8192), which nobody can tell from the outside but by a watch.
+    """
+
+    __slots__ = ("__dict__", "_branches", "_flaws", "_products", "date", "flaws", "products", "sources")
+
+    def __init__(
+        self,
+        products: Sequence[Product],
+        flaws: Sequence[Flaw],
+        sources: Mapping[str, str],
+        day: date,
+    ) -> None:
+        self.products = tuple(products)
+        self.flaws = tuple(flaws)
+        self.sources = dict(sources)
+        self.date = day
+        self._products = {product.name: product for product in self.products}
+        self._branches = {
+            (product.software, branch.key): (product, branch)
+            for product in self.products
+            for branch in product.branches
+        }
+        self._flaws = {
+            product.name: tuple(
+                flaw for flaw in self.flaws if not flaw.configuration and product.name in flaw.fixed
+            )
+            for product in self.products
+        }
+        self._remembered = lru_cache(_REMEMBERED)(self._assess)
+
+    @classmethod
+    def of(cls, documents: Sequence[Document]) -> "Catalogue":
+        """Build one from parsed files.
+
+        The date is that of the newest dated file. An overlay from feeds is undated unless somebody vouches
+        for it: a feed's document does not say that nothing else came out.
+
+        Raises:
+            CatalogueError: the files contradict themselves; the text names the file and the remedy.
+        """
+        products = assemble.products(documents)
+        dated = [document.date for document in documents if document.date]
+        return cls(
+            products,
+            assemble.flaws(documents, products),
+            assemble.sources(documents),
+            max(dated, default=date.min),
+        )
+
+    def __reduce__(self) -> tuple[type["Catalogue"], tuple[object, ...]]:
+        return Catalogue, (self.products, self.flaws, self.sources, self.date)
+
+    def age(self, day: date) -> timedelta:
+        """How old the figures are on the day; never negative."""
+        return max(day - self.date, timedelta())
+
+    def stale(self, day: date, after: timedelta = STALE_AFTER) -> bool:
+        """Whether a newer catalogue is due. A stale one goes on serving: it can only be too mild."""
+        return self.age(day) > after
+
+    def product_of(self, software: str, build: Build) -> str | None:
+        """The product that a build belongs to, or None."""
+        product, _ = self._find(software, build)
+        return product.name if product else None
+
+    def software(self) -> tuple[str, ...]:
+        """The families that are known, ``exchange`` first."""
+        return tuple(dict.fromkeys(product.software for product in self.products))
+
+    def assess(self, build: Build, day: date, software: str = "exchange") -> Assessment:
+        """What was known of a build on a day. Never throws, whatever the numbers.
+
+        The rules are DESIGN section 4's; ``docs/catalogue.md`` says them in words and examples.
+        """
+        return self._remembered(build, day, software)
+
+    def _find(self, software: str, build: Build) -> tuple[Product | None, Branch | None]:
+        for length in (3, 2, 1, 0):
+            if found := self._branches.get((software, build[:length])):
+                return found
+        if software != "exchange":
+            return None, None
+        return self._product_by_numbers(build), None
+
+    def _product_by_numbers(self, build: Build) -> Product | None:
+        """The Exchange product of an unknown branch: the one with the nearest branch below it."""
+        below = [
+            (key, product)
+            for (software, key), (product, _) in self._branches.items()
+            if software == "exchange" and len(key) == 3 and key[:2] == build[:2] and key <= build
+        ]
+        return max(below, key=lambda one: one[0])[1] if below else None
+
+    def _assess(self, build: Build, day: date, software: str) -> Assessment:
+        product, branch = self._find(software, build)
+        if product is None:
+            return _unknown(software, build, None, Note.UNKNOWN_PRODUCT)
+        if branch is None:
+            if product.successor or build[:3] <= product.branches[-1].key:
+                return _unknown(software, build, product, Note.UNKNOWN_BRANCH)
+            return self._newer_release(build, day, product)
+        return self._within(build, day, product, branch)
+
+    def _newer_release(self, build: Build, day: date, product: Product) -> Assessment:
+        """A branch above all known ones of the newest product: a release yet to be noted."""
+        return Assessment(
+            software=product.software,
+            product=product.name,
+            branch=None,
+            update=None,
+            build=build,
+            released=None,
+            state=State.CURRENT,
+            branch_supported=True,
+            support_ends=product.support_ends,
+            recommended_builds=self._recommended(product, day, esu=False),
+            branch_key=build[:3],
+            notes=(Note.NEWER_THAN_CATALOGUE,),
+        )
+
+    def _within(self, build: Build, day: date, product: Product, branch: Branch) -> Assessment:
+        rows = [row for row in branch.builds if row.status != DISPUTED]
+        held = max((row for row in rows if row.build <= build), default=rows[0], key=lambda row: row.build)
+        counted = max(build, rows[0].build)
+        esu = any(row.esu and row.build <= counted for row in rows)
+        missing = _missing(product, rows, counted, day)
+        due = [one for one in missing if one.certain and (esu or not one.esu)]
+        lost = [
+            start
+            for start in (_after(product.support_ends), branch.unsupported_from)
+            if start and start <= day
+        ]
+        state = State.UNSUPPORTED if lost else State.OUTDATED if due else State.CURRENT
+        undecided = state is State.CURRENT and any(not one.certain for one in missing)
+        return Assessment(
+            software=product.software,
+            product=product.name,
+            branch=held.label,
+            update=held.update,
+            build=build,
+            released=held.released,
+            state=state,
+            branch_supported=not lost,
+            support_ends=(
+                branch.support_ends
+                if branch.unsupported_from and branch.unsupported_from <= day
+                else product.support_ends
+            ),
+            missing_updates=missing,
+            vulnerabilities=tuple(self._holes(product, branch, counted, day)),
+            recommended_builds=self._recommended(product, day, esu=esu),
+            branch_key=branch.key,
+            notes=tuple(_notes(build, day, rows, esu=esu, undecided=undecided)),
+            backported=product.backported,
+            missing_since=min((one.released for one in due), default=None),
+            unsupported_since=min(lost, default=None),
+            esu_available=product.esu_on(day) and any(row.esu for row in rows),
+        )
+
+    def _holes(self, product: Product, branch: Branch, build: Build, day: date) -> Iterator[Vulnerability]:
+        """HealthChecker's rule: a branch that got the fix has its own; any other is safe if newer than all those.
+
+        Source: microsoft/CSS-Exchange, Shared/CompareExchangeBuildLevel.ps1.
+        """
+        for flaw in self._flaws[product.name]:
+            if (flaw.published and flaw.published > day) or (flaw.introduced and build < flaw.introduced):
+                continue
+            fixes = [row for row in flaw.fixed[product.name] if row.released <= day]
+            length = product.branch_numbers
+            own = next((row for row in fixes if row.build[:length] == branch.key), None)
+            if not fixes or build >= (own or fixes[-1]).build:
+                continue
+            fix = own or next(row for row in fixes if row.build > build)
+            exploited = flaw.exploited if flaw.exploited and flaw.exploited <= day else None
+            yield Vulnerability(
+                cve=flaw.cve,
+                fixed_in=fix.build,
+                exploited=exploited,
+                certain=own is None or _stamped(product, own),
+                ransomware=bool(exploited and flaw.ransomware),
+                fixed_released=fix.released,
+            )
+
+    def _recommended(self, product: Product, day: date, *, esu: bool) -> tuple[Build, ...]:
+        """What is acceptable on the day: of the product itself, or else of the next one that is in support.
+
+        A server with paid updates may also stay on the newest of those while they are on offer.
+        """
+        acceptable: list[Build] = []
+        if esu and not product.supported(day) and product.esu_on(day):
+            acceptable += _acceptable(product, day, esu=True)
+        heir: Product | None = product
+        while heir and not (heir.supported(day) and heir.released <= day):
+            heir = self._products.get(heir.successor)
+        if heir:
+            acceptable += _acceptable(heir, day, esu=False)
+        return tuple(sorted(acceptable, reverse=True))
+
+
+def _acceptable(product: Product, day: date, *, esu: bool) -> Iterator[Build]:
+    for branch in product.branches:
+        if branch.released > day or (branch.unsupported_from and branch.unsupported_from <= day):
+            continue
+        rows = [row for row in branch.builds if row.status != DISPUTED and row.released <= day]
+        least = [row.build for row in rows if _demanded(row) and (esu or not row.esu)]
+        floor = max(least, default=rows[0].build)
+        yield from (row.build for row in rows if row.build >= floor and row.label != "Preview")
+
+
+def _demanded(row: Known) -> bool:
+    return row.security and row.status != VARIANT
+
+
+def _missing(product: Product, rows: Iterable[Known], build: Build, day: date) -> tuple[MissingUpdate, ...]:
+    return tuple(
+        MissingUpdate(row.name, row.build, row.released, row.kb, row.esu, _stamped(product, row))
+        for row in rows
+        if _demanded(row) and row.build > build and row.released <= day
+    )
+
+
+def _stamped(product: Product, row: Known) -> bool:
+    """Whether a server that has this update shows it: before May 2021 the SMTP id showed the CU only."""
+    return row.update is None or product.stamped_from is None or row.released >= product.stamped_from
+
+
+def _notes(build: Build, day: date, rows: Sequence[Known], *, esu: bool, undecided: bool) -> Iterator[Note]:
+    out = [row.build for row in rows if row.released <= day]
+    if not out or build > max(out):
+        yield Note.NEWER_THAN_CATALOGUE
+    elif build < rows[0].build:
+        yield Note.BELOW_FIRST
+    elif all(build != row.build for row in rows):
+        yield Note.IN_BETWEEN
+    if undecided:
+        yield Note.CANNOT_TELL
+    if esu:
+        yield Note.ESU
+
+
+def _after(last: date | None) -> date | None:
+    return last + timedelta(days=1) if last else None
+
+
+def _unknown(software: str, build: Build, product: Product | None, note: Note) -> Assessment:
+    return Assessment(
+        software=software,
+        product=product.name if product else None,
+        branch=None,
+        update=None,
+        build=build,
+        released=None,
+        state=State.UNKNOWN,
+        branch_supported=False,
+        support_ends=product.support_ends if product else None,
+        notes=(note,),
+    )
