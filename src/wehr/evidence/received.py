@@ -1,0 +1,176 @@
+"""The grammar of a ``Received`` field (RFC 5321 section 4.4), read on bytes, in one pass.
+
+A field is a row of clauses (``from``, ``by``, ``via``, ``with``, ``id``, ``for``), each a keyword, a word and
+whatever comments and words follow it, up to the ``;`` before the date. Real fields leave clauses out, turn
+them round, lose brackets and run past any line length, so nothing is required and nothing raises.
+"""
+
+import re
+from functools import lru_cache
+
+from wehr.evidence.address import canonical
+from wehr.evidence.recognise import recognise
+from wehr.evidence.recognisers import Stamp
+from wehr.evidence.types import Hop
+
+MAX_FIELD = 8192
+"""Bytes of a field that are read. Real ones stay below 2,000."""
+
+_DEPTH = 4
+"""How deep comments are followed into each other. RFC 5322 sets no limit; real mail reaches 2."""
+
+
+def _comment(depth: int) -> bytes:
+    """A comment with ``depth`` levels inside. Possessive throughout: nothing is tried twice, so linear."""
+    inner = rb"|" + _comment(depth - 1) if depth else rb""
+    return rb"\((?:[^()\\]++|\\." + inner + rb")*+\)"
+
+
+_WORDY = rb"[Ff][Rr][Oo][Mm]|[Ff][Oo][Rr]|[Bb][Yy]|[Vv][Ii][Aa]|[Ww][Ii][Tt][Hh]"
+_KEYWORD = _WORDY + rb"|[Ii][Dd]"
+
+# One clause: keyword, word, rest. The word after a keyword is taken whatever it is, for a client may well call
+# itself "by"; a parenthesis that is never closed is an ordinary character; all behind the first ";" is the date.
+_CLAUSE = re.compile(
+    rb"(?:(" + _KEYWORD + rb")(?=[ (]) ?([^ ();]*+) ?)?+"
+    rb"((?: ?(?:"
+    + _comment(_DEPTH)
+    + rb"|(?!(?:"
+    + _WORDY
+    + rb") |[Ii][Dd] (?!\())[^ ();]++|[()]))*+) ?(;.*+)?+",
+    re.DOTALL,
+)
+_FROM, _FOR, _BY, _VIA, _WITH, _ID = b"from", b"for", b"by", b"via", b"with", b"id"
+
+_LITERAL = rb"(\d{1,3}+(?:\.\d{1,3}+){3}|[0-9A-Fa-f]*+:[0-9A-Fa-f:.]++)(?:%\w++)?+"
+_BRACKETED = re.compile(rb"\[(?:[Ii][Pp][Vv]6:)?" + _LITERAL + rb"\]")
+_BARE = re.compile(rb"(?:^|[( @])(?:[Ii][Pp][Vv]6:)?" + _LITERAL + rb"(?=[\]) :,]|$)")
+# The HELO name where it is not the word itself: qmail and IronPort (HELO x), Exim helo=x, ZMailer "EHLO x".
+_CLAIMED = re.compile(rb"[( \"](?:HELO |EHLO |helo=)([^ ()\"]++)")
+_LOOKED_UP = re.compile(rb"\((?:[^ ()@\[\]]*+@)?([^ ()@\[\]=:]++)(?= ?\[| ?\))")
+_LOCAL = frozenset(
+    {"local", "lmtp", "lmtps", "lmtpa", "lmtpsa", "mapi", "http", "https", "imap", "pop3", "userid"}
+)
+
+
+@lru_cache(maxsize=8192)
+def _text(raw: bytes) -> str:
+    return raw.decode("latin-1")
+
+
+def unfold(field: bytes) -> bytes:
+    """The field on one line, blanks squeezed; what stands beyond `MAX_FIELD` bytes is cut off."""
+    return b" ".join(field[:MAX_FIELD].split())
+
+
+def stamp_of(line: bytes) -> Stamp:
+    """Cut an unfolded field into its clauses; the first of each kind counts."""
+    origin = origin_note = by = note = via = protocol = id_ = recipient = head = None
+    for keyword, word, rest, date in _CLAUSE.findall(line):
+        key = keyword.lower()
+        if key == _FROM:
+            if origin is None:
+                origin, origin_note = word, rest
+        elif key == _BY:
+            if by is None:
+                by, note = word, rest
+        elif key == _WITH:
+            if protocol is None:
+                protocol = word + b" " + rest if rest else word
+        elif key == _ID:
+            if id_ is None:
+                id_ = word
+        elif key == _FOR:
+            recipient = recipient or word
+        elif key == _VIA:
+            if via is None:
+                via = word + b" " + rest if rest else word
+        elif head is None and by is None:
+            head = rest
+        if date:
+            break
+    if via and b"(" in via:
+        note = (note or b"") + via[via.index(b"(") :]
+    return Stamp(
+        origin or b"",
+        origin_note or b"",
+        (by or b"").rstrip(b","),
+        note or b"",
+        via or b"",
+        protocol or b"",
+        (id_ or b"").rstrip(b","),
+        recipient or b"",
+        head or b"",
+    )
+
+
+def parse_hop(field: bytes) -> Hop:
+    """Read one ``Received`` field body, folded or not, whole or broken.
+
+    Never raises; the time is linear in the length of the field, and bounded, for `MAX_FIELD` bytes are read.
+    """
+    return hop_of(stamp_of(unfold(field)))
+
+
+def hop_of(stamp: Stamp) -> Hop:
+    """What the clauses of one hop say."""
+    software, version, build = recognise(stamp)
+    helo, from_name, from_ip = _origin(stamp.origin, stamp.origin_note)
+    protocol = _text(stamp.protocol.partition(b" (")[0])
+    return Hop(
+        by=""
+        if software == "forcepoint"
+        else _name(stamp.by),  # "by Forcepoint Email": a product, not a host
+        by_ip=_address(stamp.note) or canonical(_text(stamp.by)),
+        helo=helo,
+        from_name=from_name,
+        from_ip=from_ip,
+        protocol=protocol,
+        software=software,
+        version=_text(version),
+        build=build,
+        submission=_is_submission(stamp, protocol),
+    )
+
+
+def _name(word: bytes) -> str:
+    """A host name; of an address (``user@host``) the host alone, for no local part is kept."""
+    return _text(word.rpartition(b"@")[2])
+
+
+def _address(note: bytes) -> str:
+    """The address in a comment: a bracketed one before a bare one, since a host name may look like the latter."""
+    if not note:
+        return ""
+    match = _BRACKETED.search(note) or _BARE.search(note)
+    return canonical(_text(match[1])) if match else ""
+
+
+def _origin(word: bytes, note: bytes) -> tuple[str, str, str]:
+    """The HELO name, the name that the stamping server looked up, and the address, of the peer."""
+    helo = _name(word)
+    if not note:
+        return helo, "", canonical(_text(word))
+    claimed = _CLAIMED.search(note)
+    if claimed is None:
+        looked_up = _LOOKED_UP.match(note)
+        name = _text(looked_up[1].rstrip(b".")) if looked_up and b"may be forged" not in note else ""
+        if name == "unknown" or canonical(name):
+            name = ""
+        return helo, name, _address(note) or canonical(_text(word))
+    # With (HELO x) in front, an address inside it is the client's word, not the server's.
+    ip = _address(note[claimed.end() :] if note.startswith(b"(HELO") else note) or canonical(_text(word))
+    name = "" if helo == "unknown" or canonical(helo) else helo
+    return _name(claimed[1]), name, ip
+
+
+def _is_submission(stamp: Stamp, protocol: str) -> bool:
+    first = protocol.partition(" ")[0].lower()
+    return (
+        first in _LOCAL
+        or b"from userid" in stamp.note
+        or stamp.head.startswith(b"(qmail")
+        and b"network" not in stamp.head
+        or stamp.origin == b"Pickup"
+        or stamp.origin_note.startswith(b"pickup service")
+    )
