@@ -134,7 +134,7 @@ def _known(
     elif group:
         label = group[-1].label
     else:  # the first of a branch that has no name but its numbers
-        label, update = format_build(key) if key else entry.name, None
+        label, update = format_build(key) if key else "", None
     security = bool(_SECURITY.search(row.update)) or not {row.update, f"{label} {row.update}"}.isdisjoint(
         entry.security
     )

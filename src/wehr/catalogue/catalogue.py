@@ -97,25 +97,20 @@ class Catalogue:
         for length in (3, 2, 1, 0):
             if found := self._branches.get((software, build[:length])):
                 return found
-        if software != "exchange":
-            return None, None
-        return self._product_by_numbers(build), None
-
-    def _product_by_numbers(self, build: Build) -> Product | None:
-        """The Exchange product of an unknown branch: the one with the nearest branch below it."""
         below = [
             (key, product)
-            for (software, key), (product, _) in self._branches.items()
-            if software == "exchange" and len(key) == 3 and key[:2] == build[:2] and key <= build
+            for (family, key), (product, _) in self._branches.items()
+            if family == software and key[:-1] == build[: len(key) - 1] and key <= build
         ]
-        return max(below, key=lambda one: one[0])[1] if below else None
+        # Of an unknown branch the product at least is told: that of the nearest branch below it.
+        return (max(below, key=lambda one: one[0])[1] if below else None), None
 
     def _assess(self, build: Build, day: date, software: str) -> Assessment:
         product, branch = self._find(software, build)
         if product is None:
             return _unknown(software, build, None, Note.UNKNOWN_PRODUCT)
         if branch is None:
-            if product.successor or build[:3] <= product.branches[-1].key:
+            if product.successor or build[: product.branch_numbers] <= product.branches[-1].key:
                 return _unknown(software, build, product, Note.UNKNOWN_BRANCH)
             return self._newer_release(build, day, product)
         return self._within(build, day, product, branch)
@@ -133,7 +128,7 @@ class Catalogue:
             branch_supported=True,
             support_ends=product.support_ends,
             recommended_builds=self._recommended(product, day, esu=False),
-            branch_key=build[:3],
+            branch_key=build[: product.branch_numbers],
             notes=(Note.NEWER_THAN_CATALOGUE,),
         )
 
@@ -154,7 +149,7 @@ class Catalogue:
         return Assessment(
             software=product.software,
             product=product.name,
-            branch=held.label,
+            branch=held.label or None,
             update=held.update,
             build=build,
             released=held.released,
@@ -177,7 +172,7 @@ class Catalogue:
         )
 
     def _holes(self, product: Product, branch: Branch, build: Build, day: date) -> Iterator[Vulnerability]:
-        """HealthChecker's rule: a branch that got the fix has its own; any other is safe if newer than all those.
+        """HealthChecker's rule: a branch that got the fix is held to it; others must be newer than all such.
 
         Source: microsoft/CSS-Exchange, Shared/CompareExchangeBuildLevel.ps1.
         """

@@ -17,7 +17,7 @@ from wehr.evidence.build import Build, parse_build
 SCHEMA = 1
 MAX_BYTES = 4_000_000
 
-_CVE = re.compile(r"(?:CVE-\d{4}-\d{4,10}|ADV\d{6,8})")
+_CVE = re.compile(r"CVE-\d{4}-\d{4,10}|ADV\d{6,8}|GCVE-\d{1,5}(?:-\d{1,10}){2,5}")
 
 
 class CatalogueError(ValueError):

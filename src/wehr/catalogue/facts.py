@@ -5,7 +5,7 @@ from datetime import date
 
 from msgspec import Struct
 
-from wehr.evidence.build import Build
+from wehr.evidence.build import Build, format_build
 
 DISPUTED = "disputed"
 """One source alone names this build: it counts for nothing."""
@@ -32,7 +32,7 @@ class Known(Struct, frozen=True):
     @property
     def name(self) -> str:
         """The update, or the branch for its first build."""
-        return self.update or self.label
+        return self.update or self.label or format_build(self.build)
 
 
 class Branch(Struct, frozen=True):
