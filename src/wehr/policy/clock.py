@@ -21,6 +21,8 @@ def elapsed(episode: Episode, stops: Sequence[Stop], now: float) -> float:
 
 def when(episode: Episode, stops: Sequence[Stop], seconds: float) -> float | None:
     """The moment at which the clock reaches ``seconds``, as far as stops are known; None if it never does."""
+    if seconds <= 0:
+        return episode.started
     for start, end in _running(episode, stops):
         if end - start >= seconds and start + seconds < math.inf:
             return start + seconds

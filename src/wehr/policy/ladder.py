@@ -11,7 +11,8 @@ class Stage(Struct, frozen=True, forbid_unknown_fields=True):
     """One stage: how long it lasts, and the minutes per clock hour in which mail is refused."""
 
     days: Annotated[
-        int | None, Meta(description="How long it lasts, in days; the last stage has none: it is open.")
+        Annotated[int, Meta(ge=1, le=3650)] | None,
+        Meta(description="How long it lasts, in days; the last stage has none: it is open."),
     ] = None
     throttle: Annotated[int, Meta(ge=0, le=60, description="Minutes per hour answered with a 450.")] = 0
     block: Annotated[int, Meta(ge=0, le=60, description="Minutes per hour answered with a 550.")] = 0

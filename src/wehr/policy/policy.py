@@ -135,9 +135,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
                 raise ValueError(f"ladders: {name!r} is built in; choose another name")
         for name in (self.ladder, *(rule.use for rule in self.ladder_rules)):
             if name not in PRESETS and name not in self.ladders:
-                raise ValueError(
-                    f"no ladder is called {name!r}; there are {', '.join([*PRESETS, *self.ladders])}"
-                )
+                raise ValueError(f"no ladder is called {name!r}; there are {', '.join(self.ladder_names)}")
         if self.forget_days < max(self.memory_days, self.silent_days):
             raise ValueError("forget_days must not be less than memory_days or silent_days")
         self.scoping()
@@ -145,6 +143,11 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     def scoping(self, own_networks: tuple[str, ...] = ()) -> Scoping:
         """What finds the scopes of a session; keep it, for making it reads every network."""
         return Scoping(self.mode, self.tenants, self.connectors, own_networks)
+
+    @property
+    def ladder_names(self) -> tuple[str, ...]:
+        """All ladders that can be used, built in or one's own."""
+        return (*PRESETS, *self.ladders)
 
     def named_ladder(self, name: str) -> Ladder:
         """A ladder by its name.

@@ -1,0 +1,75 @@
+"""The stages of one server as dates: what was, is, and comes next, as far as its stops are known."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from wehr.policy.clock import elapsed, when
+from wehr.policy.ladder import Ladder, notice, stage_at, steps
+from wehr.policy.types import Episode, Stop
+
+
+class Entry(Struct, frozen=True):
+    """One stage with its dates (UTC seconds since 1970). ``end`` None: open, or never reached."""
+
+    stage: int
+    start: float | None
+    end: float | None
+    throttle: int
+    block: int
+    current: bool
+
+
+def timeline(ladder: Ladder, episode: Episode, stops: Sequence[Stop], now: float) -> tuple[Entry, ...]:
+    """The stages of a server that has been on one ladder all along; none is current before its detection.
+
+    A stage whose start is None is not reached unless a stop without an end is lifted.
+    """
+    present = stage_at(ladder, elapsed(episode, stops, now)) if now >= episode.started else 0
+    return tuple(
+        Entry(
+            step.number,
+            when(episode, stops, step.start),
+            None if step.end is None else when(episode, stops, step.end),
+            step.throttle,
+            step.block,
+            step.number == present,
+        )
+        for step in steps(ladder)
+    )
+
+
+class Dates(Struct, frozen=True):
+    """The dates and rates of Microsoft's Get-OnPremServerReportInfo; times are UTC seconds since 1970.
+
+    The days on which throttling and blocking begin are nominal, counted from the first detection; the next
+    stage's day takes account of the stops. So does Microsoft's report: in the one output known, of May 2024,
+    the next stage comes six days later than the nominal days would have it.
+    """
+
+    first_detected_date: float
+    throttle_enabled_date: float | None
+    blocking_enabled_date: float | None
+    next_stage_throttle_rate: int | None
+    next_stage_block_rate: int | None
+    next_stage_start_date: float | None
+
+
+def dates(
+    ladder: Ladder, episode: Episode, stops: Sequence[Stop], now: float, place: float | None = None
+) -> Dates:
+    """The dates of a server; ``place`` is where it stands on the ladder, in seconds, if not its clock."""
+    clock = elapsed(episode, stops, now)
+    place = clock if place is None else place
+    every = steps(ladder)
+    following = every[stage_at(ladder, place) :]
+    throttled = notice(ladder)
+    blocked = next((step.start for step in every if step.block), None)
+    return Dates(
+        episode.started,
+        None if throttled is None else episode.started + throttled,
+        None if blocked is None else episode.started + blocked,
+        following[0].throttle if following else None,
+        following[0].block if following else None,
+        when(episode, stops, clock + following[0].start - place) if following else None,
+    )
