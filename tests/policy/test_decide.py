@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_cases import DAY, KEY, OLD, START, assessment, missing, moments, sighting, standing
+from policy_cases import DAY, KEY, OLD, START, assessment, day_after, missing, moments, sighting, standing
 
 from wehr.catalogue.types import Note, State
 from wehr.evidence.types import Relation
@@ -84,7 +84,7 @@ def test_report_mode_refuses_nothing_and_tells_what_would_be():
         (Reason.MIXED, {"effective": GOOD, "state": standing(mixed=True)}),
         (Reason.REPORT_ONLY_PRODUCT, {"known": assessment(software="mdaemon", missing_updates=(missing(),))}),
         (Reason.REPORT_ONLY_PRODUCT, {"known": assessment(software="exim", backported=True)}),
-        (Reason.NOT_IN_SCOPE, {"policy": Policy(waves=(Wave(builds=("8",), since=GOOD.released),))}),
+        (Reason.NOT_IN_SCOPE, {"policy": Policy(waves=(Wave(builds=("8",), since=day_after(0)),))}),
         (Reason.EXEMPT, {"stops": (Stop(START, None, Reason.EXEMPT),)}),
         (Reason.PAUSED, {"stops": (Stop(START + 94 * DAY, START + 96 * DAY, Reason.PAUSED),)}),
         (Reason.REPORT_STAGE, {"days": 3}),
@@ -171,7 +171,7 @@ def test_during_a_pause_the_stage_stands_and_is_still_told():
 
 def test_a_wave_gives_the_whole_notice_from_its_day():
     """Servers seen long before come into scope at stage 1."""
-    since = GOOD.released.fromtimestamp(START + 60 * DAY)
+    since = day_after(60)
     policy = Policy(waves=(Wave(builds=("15.1",), since=since),))
 
     assert decided(days=59, policy=policy).reason is Reason.NOT_IN_SCOPE
@@ -181,7 +181,7 @@ def test_a_wave_gives_the_whole_notice_from_its_day():
 
 def test_enforcement_may_begin_with_stage_one_for_all():
     """`clock_from` spares servers that were reported for months the jump to the last stage."""
-    policy = Policy(clock_from=GOOD.released.fromtimestamp(START + 90 * DAY))
+    policy = Policy(clock_from=day_after(90))
 
     assert decided(days=95, policy=policy).reason is Reason.REPORT_STAGE
 

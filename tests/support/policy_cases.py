@@ -69,6 +69,11 @@ def standing(build: str = OLD, started: float | None = START, **changes: object)
     return Standing(**(values | changes))
 
 
+def day_after(days: float) -> date:
+    """The UTC day so many days after the start."""
+    return datetime.fromtimestamp(START + days * DAY, UTC).date()
+
+
 names = st.text(max_size=40)
 servers = st.builds(ServerKey, names, names, names)
 moments = st.floats(0, 200 * DAY).map(lambda seconds: START + seconds)

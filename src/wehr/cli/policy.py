@@ -14,6 +14,10 @@ from wehr.policy.timeline import Entry, timeline
 from wehr.policy.types import Episode
 
 
+_LAST = 7_258_118_400.0
+"""The year 2200: from there even a long ladder ends before the year 9999, after which there are no dates."""
+
+
 @click.group("policy")
 def command() -> None:
     """Show the ladder."""
@@ -39,6 +43,8 @@ def show_timeline(
 ) -> None:
     """Show the stages of a server with their start, end and minutes per hour, and the present one."""
     now = time.time() if at is None else at
+    if max(first_detected, now) > _LAST:
+        raise BadUse("that time is too late to be followed by stages")
     ladder = _ladder(read(file).policy, name)
     entries = timeline(ladder, Episode(first_detected, ((first_detected, None),)), (), now)
     present = next((entry for entry in entries if entry.current), None)

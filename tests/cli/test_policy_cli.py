@@ -1,0 +1,111 @@
+"""`wehr policy timeline`: the ladder with dates, for people and for programs."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from wehr.cli.policy import command
+
+FIRST = "2026-01-01T08:30:00Z"
+
+
+@pytest.fixture(name="run")
+def _run(tmp_path, monkeypatch):
+    """Calls `wehr policy` where there is no configuration."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return lambda *arguments: CliRunner().invoke(command, arguments)
+
+
+def test_the_timeline_gives_every_stage_with_its_dates_and_the_present_one(run):
+    """The keys and times that programs rely on."""
+    result = run("timeline", "--first-detected", FIRST, "--at", "2026-03-05", "--json")
+    document = json.loads(result.stdout)
+
+    assert result.exit_code == 0
+    assert [document[key] for key in ("ladder", "first_detected", "at")] == [
+        "exchange-online",
+        FIRST,
+        "2026-03-05T00:00:00Z",
+    ]
+    assert [(it["start"][:10], it["throttle_minutes"], it["block_minutes"]) for it in document["stages"]] == [
+        ("2026-01-01", 0, 0),
+        ("2026-01-31", 5, 0),
+        ("2026-02-10", 10, 0),
+        ("2026-02-20", 20, 0),
+        ("2026-03-02", 30, 5),
+        ("2026-03-12", 30, 10),
+        ("2026-03-22", 30, 20),
+        ("2026-04-01", 0, 60),
+    ]
+    assert document["present"] == {
+        "stage": 5,
+        "start": "2026-03-02T08:30:00Z",
+        "end": "2026-03-12T08:30:00Z",
+        "throttle_minutes": 30,
+        "block_minutes": 5,
+        "current": True,
+    }
+    assert document["stages"][-1]["end"] is None
+    assert [it["stage"] for it in document["stages"] if it["current"]] == [5]
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-01-01T08:30", "2026-01-01T08:30:00", "2026-01-01T09:30:00+01:00", FIRST]
+)
+def test_times_are_utc_unless_they_say_otherwise(run, text):
+    """With or without Z, and with another offset."""
+    document = json.loads(run("timeline", "--first-detected", text, "--at", FIRST, "--json").stdout)
+
+    assert document["first_detected"] == FIRST
+
+
+def test_without_at_the_present_is_now(run):
+    """A server first detected years ago is in the last stage."""
+    document = json.loads(run("timeline", "--first-detected", "2020-01-01", "--json").stdout)
+
+    assert document["present"]["stage"] == 8
+
+
+def test_before_the_first_detection_there_is_no_present_stage(run):
+    """Null, not stage 1."""
+    result = run("timeline", "--first-detected", FIRST, "--at", "2025-12-31", "--json")
+
+    assert json.loads(result.stdout)["present"] is None
+
+
+def test_people_get_a_table(run):
+    """With the present stage marked."""
+    result = run("timeline", "--first-detected", FIRST, "--at", "2026-03-05")
+
+    assert result.exit_code == 0
+    assert "exchange-online" in result.stdout
+    [line] = [line for line in result.stdout.splitlines() if line.strip().startswith("now")]
+    assert "2026-03-02T08:30:00Z" in line
+
+
+def test_another_ladder_may_be_named(run):
+    """Built in or from the configuration."""
+    document = json.loads(run("timeline", "--first-detected", FIRST, "--ladder", "urgent", "--json").stdout)
+
+    assert document["ladder"] == "urgent"
+    assert document["stages"][1]["start"] == "2026-01-08T08:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("timeline",), "--first-detected"),
+        (("timeline", "--first-detected", "yesterday"), "'yesterday' is not a time"),
+        (("timeline", "--first-detected", FIRST, "--ladder", "steep"), "no ladder is called 'steep'"),
+        (("timeline", "--first-detected", "9999-12-01"), "too late"),
+    ],
+)
+def test_bad_use_ends_with_two_and_says_what_is_wrong(run, arguments, complaint):
+    """Exit code 2, and no traceback."""
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert isinstance(result.exception, SystemExit)

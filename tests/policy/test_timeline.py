@@ -1,0 +1,81 @@
+"""The stages as dates, and the fields of Microsoft's report."""
+
+from datetime import UTC, datetime
+
+from policy_cases import DAY
+
+from wehr.policy.ladder import PRESETS
+from wehr.policy.timeline import dates, timeline
+from wehr.policy.types import Episode, Stop
+
+EXCHANGE = PRESETS["exchange-online"]
+
+
+def utc(*when):
+    """A moment in UTC seconds."""
+    return datetime(*when, tzinfo=UTC).timestamp()
+
+
+DETECTED = utc(2024, 3, 28, 0, 15, 8)
+OPEN = Episode(DETECTED, ((DETECTED, None),))
+
+
+def test_the_fields_of_microsofts_report_agree_with_the_one_output_known():
+    """First seen 28 March 2024, next stage 20/0 on 23 May: day 56 and not day 50, so six days were paused."""
+    paused = (Stop(utc(2024, 5, 1), utc(2024, 5, 7)),)
+    found = dates(EXCHANGE, OPEN, paused, utc(2024, 5, 20))
+
+    assert found.throttle_enabled_date == utc(2024, 4, 27, 0, 15, 8)
+    assert found.blocking_enabled_date == utc(2024, 5, 27, 0, 15, 8)
+    assert (found.next_stage_throttle_rate, found.next_stage_block_rate) == (20, 0)
+    assert found.next_stage_start_date == utc(2024, 5, 23, 0, 15, 8)
+
+
+def test_without_a_pause_the_next_stage_comes_on_its_nominal_day():
+    """Day 50."""
+    found = dates(EXCHANGE, OPEN, (), utc(2024, 5, 16))
+
+    assert found.next_stage_start_date == DETECTED + 50 * DAY
+
+
+def test_after_the_last_stage_nothing_comes():
+    """No rates and no date."""
+    found = dates(EXCHANGE, OPEN, (), DETECTED + 100 * DAY)
+
+    assert (found.next_stage_throttle_rate, found.next_stage_block_rate, found.next_stage_start_date) == (
+        None,
+        None,
+        None,
+    )
+
+
+def test_a_ladder_that_never_blocks_has_no_blocking_day():
+    """Gentle throttles from day 90 and blocks from day 180."""
+    gentle = dates(PRESETS["gentle"], OPEN, (), DETECTED)
+
+    assert gentle.throttle_enabled_date == DETECTED + 90 * DAY
+    assert gentle.blocking_enabled_date == DETECTED + 180 * DAY
+
+
+def test_the_stages_follow_each_other_without_a_gap():
+    """Each begins as the one before ends; one is the present."""
+    entries = timeline(EXCHANGE, OPEN, (), DETECTED + 45 * DAY)
+
+    assert [entry.start for entry in entries[1:]] == [entry.end for entry in entries[:-1]]
+    assert [entry.stage for entry in entries if entry.current] == [3]
+    assert entries[0].start == DETECTED
+    assert entries[-1].end is None
+
+
+def test_a_pause_moves_the_stages_after_it():
+    """Those before stay, those after come later by its length."""
+    plain = timeline(EXCHANGE, OPEN, (), DETECTED)
+    paused = timeline(EXCHANGE, OPEN, (Stop(DETECTED + 45 * DAY, DETECTED + 55 * DAY),), DETECTED)
+
+    moved = [late.start - nominal.start for late, nominal in zip(paused, plain, strict=True)]
+    assert moved == [0, 0, 0, *[10 * DAY] * 5]
+
+
+def test_before_the_first_detection_no_stage_is_the_present():
+    """The dates are told all the same."""
+    assert not any(entry.current for entry in timeline(EXCHANGE, OPEN, (), DETECTED - 1))
