@@ -6,10 +6,8 @@ MAX_LINE = 500
 
 _RECIPIENT = re.compile(rb" [Ff][Oo][Rr] [^ ;()]++")
 _LOCAL_PART = re.compile(rb"[^ <>()\[\]\",;:=@]++@")
-_ENVELOPE = re.compile(
-    rb" ?\((?:envelope-(?:from|sender)|authenticated|account|Authenticated sender)[^()]*+\)"
-)
-_PRINTABLE = bytes(code if 0x20 <= code < 0x7F else 0x3F for code in range(256))
+_USER = re.compile(rb" ?\((?:envelope-(?:from|sender)|authenticated|account|Authenticated sender)[^()]*+\)")
+_UNPRINTABLE = re.compile(r"[^ -~]")
 
 
 def display_line(line: bytes) -> str:
@@ -18,8 +16,15 @@ def display_line(line: bytes) -> str:
     The for-clause, envelope and user comments are left out, an address elsewhere keeps its host alone, and
     whatever is not printable ASCII becomes ``?``.
     """
-    line = line[: 2 * MAX_LINE]
-    if b"@" in line:
-        line = _LOCAL_PART.sub(b"", _ENVELOPE.sub(b"", line))
-    line = _RECIPIENT.sub(b"", line)
-    return line.translate(_PRINTABLE)[:MAX_LINE].decode("ascii")
+    head, found, tail = line[: 2 * MAX_LINE].partition(b" for <")
+    if found:
+        tail = tail.partition(b">")[2]
+    line = head + tail
+    if b"@" in line or b"uthenticated" in line:
+        line = _LOCAL_PART.sub(b"", _USER.sub(b"", _RECIPIENT.sub(b"", line)))
+    return printable(line[:MAX_LINE].decode("latin-1"))
+
+
+def printable(text: str) -> str:
+    """The text with ``?`` for whatever is not printable ASCII."""
+    return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub("?", text)

@@ -1,45 +1,14 @@
 """What the receiver knows to be its own: host names, networks, and the relays whose word it takes."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import NamedTuple
 
 from msgspec import Struct
 
-from wehr.evidence.address import canonical
-
-
-class Names(NamedTuple):
-    """Host names, lower-case, and suffixes (``.example.org``) that stand for all names below them."""
-
-    exact: frozenset[str]
-    suffixes: tuple[str, ...]
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (
-            name in self.exact or bool(self.suffixes) and name.endswith(self.suffixes)
-        )
-
-
-class Networks(NamedTuple):
-    """Networks grouped by version and prefix length: a look-up costs one set test per length in use."""
-
-    groups: tuple[tuple[int, int, frozenset[int]], ...]
-    """(version, bits to shift away, networks so shifted)."""
-
-    def __contains__(self, ip: object) -> bool:
-        return isinstance(ip, str) and bool(ip) and _inside(self.groups, ip)
-
-
-@lru_cache(maxsize=4096)
-def _inside(groups: tuple[tuple[int, int, frozenset[int]], ...], ip: str) -> bool:
-    text = canonical(ip)
-    if not text:
-        return False
-    address = ip_address(text)
-    number, version = int(address), address.version
-    return any(v == version and number >> shift in bases for v, shift, bases in groups)
+from wehr.evidence.address import canonical, is_loopback
+from wehr.evidence.received import parse_hop
+from wehr.evidence.types import Session
 
 
 class Own(Struct, frozen=True):
@@ -58,54 +27,71 @@ class Own(Struct, frozen=True):
     relays: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        compile_networks(self.networks)
+        Networks(self.networks)
 
 
-class OwnSide(NamedTuple):
-    """The same, compiled for look-up."""
+class Names:
+    """Host names and suffixes (``.example.org``), ready for look-up."""
 
-    names: Names
-    networks: Networks
-    relay_names: Names
-    relay_networks: Networks
+    def __init__(self, entries: Sequence[str]) -> None:
+        names = [entry.strip().lower().rstrip(".") for entry in entries]
+        self._exact = frozenset(name for name in names if name and not name.startswith("."))
+        self._suffixes = tuple(name for name in names if name.startswith("."))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._exact or name.endswith(self._suffixes)
 
 
-@lru_cache(maxsize=64)
-def compile_networks(entries: tuple[str, ...]) -> Networks:
-    """Compile networks for look-up.
+class Networks:
+    """Networks, ready for look-up: one set test for each prefix length in use.
 
     Raises:
         ValueError: an entry is no network.
     """
-    groups: dict[tuple[int, int], set[int]] = {}
-    for entry in entries:
-        network = ip_network(entry.strip(), strict=False)
-        shift = network.max_prefixlen - network.prefixlen
-        groups.setdefault((network.version, shift), set()).add(int(network.network_address) >> shift)
-    return Networks(tuple((version, shift, frozenset(bases)) for (version, shift), bases in groups.items()))
+
+    def __init__(self, entries: Sequence[str]) -> None:
+        self._bases: dict[tuple[int, int], set[int]] = {}
+        for entry in entries:
+            network = ip_network(entry.strip(), strict=False)
+            shift = network.max_prefixlen - network.prefixlen
+            bases = self._bases.setdefault((network.version, shift), set())
+            bases.add(int(network.network_address) >> shift)
+
+    def __contains__(self, ip: str) -> bool:
+        text = canonical(ip) if self._bases else ""
+        if not text:
+            return False
+        address = ip_address(text)
+        return any(
+            version == address.version and int(address) >> shift in bases
+            for (version, shift), bases in self._bases.items()
+        )
 
 
-def compile_names(entries: Iterable[str]) -> Names:
-    """Compile host names and suffixes for look-up."""
-    names = [entry.strip().lower().rstrip(".") for entry in entries]
-    return Names(
-        frozenset(name for name in names if name and not name.startswith(".")),
-        tuple(name for name in names if name.startswith(".")),
-    )
+class OwnSide:
+    """`Own` made ready for look-up; a relay entry that is no network is a name."""
+
+    def __init__(self, own: Own) -> None:
+        networks = [entry for entry in own.relays if _is_network(entry)]
+        self.names = Names(own.names)
+        self.networks = Networks(own.networks)
+        self.relay_names = Names([entry for entry in own.relays if entry not in networks])
+        self.relay_networks = Networks(networks)
+
+    def is_relay(self, ip: str, name: str) -> bool:
+        """Whether a host, by its address or verified name, is a trusted relay."""
+        return ip in self.relay_networks or name.lower() in self.relay_names
 
 
 @lru_cache(maxsize=64)
-def compile_own(own: Own) -> OwnSide:
-    """Compile the receiver's own side; a relay entry that is no network is a name."""
-    networks, names = [], []
-    for entry in own.relays:
-        (networks if _is_network(entry) else names).append(entry)
-    return OwnSide(
-        compile_names(own.names),
-        compile_networks(own.networks),
-        compile_names(names),
-        compile_networks(tuple(networks)),
-    )
+def compile_names(entries: tuple[str, ...]) -> Names:
+    """`Names`, made once for each set of entries."""
+    return Names(entries)
+
+
+@lru_cache(maxsize=64)
+def _compile(own: Own) -> OwnSide:
+    return OwnSide(own)
 
 
 def _is_network(entry: str) -> bool:
@@ -114,3 +100,30 @@ def _is_network(entry: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def step_over(trace: Sequence[bytes], session: Session, own: Own) -> tuple[int, Session]:
+    """Past the hops of the receiver and the relays it trusts: the index of the next, and the peer it speaks for.
+
+    A from-clause is believed only as far as a chain of known hosts reaches back from the client. So whoever
+    forges a hop of ours on top of a message is stepped past it, but shifts the blame to no other address.
+    """
+    side, peer = _compile(own), session
+    inside = side.is_relay(session.client_ip, session.client_name)
+    believed = inside or not session.client_ip
+    for index, field in enumerate(trace):
+        hop = parse_hop(field)
+        name = hop.by.lower()
+        if not (inside or name in side.names or name in side.relay_names or hop.by_ip in side.relay_networks):
+            return index, peer
+        if not believed:
+            continue
+        if hop.from_ip and hop.from_ip != peer.client_ip:
+            peer = Session(client_ip=hop.from_ip, client_name=hop.from_name, helo=hop.helo)
+        inside = (
+            is_loopback(hop.from_ip)
+            or hop.from_ip in side.networks
+            or side.is_relay(hop.from_ip, hop.from_name)
+            or (not hop.from_ip and hop.submission)
+        )
+    return len(trace), peer

@@ -1,12 +1,34 @@
 """From a hop's clauses to its software and version, by the tables of `wehr.evidence.recognisers`."""
 
 import re
+from functools import lru_cache
 
 from wehr.evidence.build import Build
-from wehr.evidence.recognisers import CLOUD, HOSTS, RECOGNISERS, SHAPES, Place, Stamp
+from wehr.evidence.recognisers import (
+    CLOUD,
+    HOSTS,
+    RECOGNISERS,
+    SHAPES,
+    Place,
+    Recogniser,
+    Stamp,
+)
 
-_BY_NOTE = tuple(entry for entry in RECOGNISERS if entry.place is Place.NOTE)
-_BY_PROTOCOL = tuple(entry for entry in RECOGNISERS if entry.place is Place.PROTOCOL)
+
+
+class _Table:
+    """The entries of one place, found by one search for all their markers; the leftmost in the text wins."""
+
+    def __init__(self, place: Place) -> None:
+        self._entries = {entry.marker: entry for entry in RECOGNISERS if entry.place is place}
+        self._search = re.compile(b"|".join(map(re.escape, self._entries))).search
+
+    def find(self, text: bytes) -> Recogniser | None:
+        match = self._search(text)
+        return self._entries[match[0]] if match else None
+
+
+_NOTES, _PROTOCOLS = _Table(Place.NOTE), _Table(Place.PROTOCOL)
 
 # with-clauses of nothing but a protocol (RFC 3848 and older habits) name no software: the common case, made quick.
 _PLAIN = frozenset(
@@ -18,34 +40,45 @@ _PLAIN = frozenset(
 _QMAIL_ORIGIN = re.compile(rb"^(?:\(HELO [^ ()]*+\) ?)?\((?:[^ ()]*@)?[0-9A-Fa-f.:]++\)$")
 _QMAIL_PROTOCOL = re.compile(rb"^(?:[A-Z0-9_-]++ encrypted )?E?SMTPS?$")
 
+_IN_ID = b"id"
+"""In place of a version: the id-clause holds it."""
 _FOUR = re.compile(rb"\d{1,9}(?:\.\d{1,9}){3}$")
 _NUMBER = re.compile(rb"\d{1,9}(?:[._]\d{1,9}){1,5}(?![.\d])")
 _MAJORS = frozenset({4, 5, 8, 14, *range(15, 20)})
 """First numbers of Exchange builds: 4.0, 5.0 and 5.5, 2007, 2010, 2013 to SE and room to grow. No address or date."""
 
-UNKNOWN: tuple[str, bytes, Build | None] = ("unknown", b"", None)
 
 
 def recognise(stamp: Stamp) -> tuple[str, bytes, Build | None]:
     """The software ("unknown" if none is told), the version as stamped, the same as integers where it is one."""
-    protocol, note = stamp.protocol, stamp.note
-    if protocol not in _PLAIN:
-        if protocol == b"mapi":
-            return _exchange(stamp, stamp.id)
-        for entry in _BY_PROTOCOL:
-            if entry.marker in protocol:
-                if entry.software == "exchange":
-                    return _exchange(
-                        stamp, stamp.id if entry.version is None else _search(entry.version, protocol)
-                    )
-                return _found(entry.software, entry.version, protocol)
-        if protocol.startswith(b"HTTPS") and is_cloud(stamp.by):
-            return "exchange-online", b"", None
-    if note:
-        for entry in _BY_NOTE:
-            if entry.marker in note:
-                return _found(entry.software, entry.version, note)
+    protocol = stamp.protocol
+    if protocol == b"mapi":
+        return _exchange(stamp.by, stamp.id)
+    software, version, build = _named(protocol, stamp.note)
+    if software == "exchange":
+        return _exchange(stamp.by, stamp.id if version == _IN_ID else version)
+    if software:
+        return software, version, build
+    if protocol.startswith(b"HTTPS") and is_cloud(stamp.by):
+        return "exchange-online", b"", None
     return _by_shape(stamp)
+
+
+# The same few servers speak all day: what they call themselves is read once.
+@lru_cache(maxsize=4096)
+def _named(protocol: bytes, note: bytes) -> tuple[str, bytes, Build | None]:
+    text = protocol
+    entry = None if protocol in _PLAIN else _PROTOCOLS.find(protocol)
+    if entry is None and note:
+        entry, text = _NOTES.find(note), note
+    if entry is None:
+        return "", b"", None
+    if entry.from_id:
+        return entry.software, _IN_ID, None
+    match = entry.version.search(text) if entry.version else None
+    version = match[1] if match else b""
+    # Windows' SMTP service shows a Windows build: kept as text, for as a build it would pass for an Exchange one.
+    return entry.software, version, None if entry.software == "smtpsvc" else _build(version)
 
 
 def is_cloud(by: bytes) -> bool:
@@ -70,23 +103,13 @@ def _by_shape(stamp: Stamp) -> tuple[str, bytes, Build | None]:
     return HOSTS.get(domain, "unknown"), b"", None
 
 
-def _search(pattern: re.Pattern[bytes], text: bytes) -> bytes:
-    match = pattern.search(text)
-    return match[1] if match else b""
-
-
-def _found(software: str, pattern: re.Pattern[bytes] | None, text: bytes) -> tuple[str, bytes, Build | None]:
-    version = _search(pattern, text) if pattern else b""
-    # Windows' SMTP service shows a Windows build: kept as text, for as a build it would pass for an Exchange one.
-    return software, version, None if software == "smtpsvc" else _build(version)
-
-
-def _exchange(stamp: Stamp, version: bytes) -> tuple[str, bytes, Build | None]:
+@lru_cache(maxsize=4096)
+def _exchange(by: bytes, version: bytes) -> tuple[str, bytes, Build | None]:
     """On-premises or Online: the host decides, or a number that only Online has (15.20 and up)."""
     if not _FOUR.match(version):
-        return "exchange-online" if is_cloud(stamp.by) else "exchange", b"", None
+        return "exchange-online" if is_cloud(by) else "exchange", b"", None
     build = tuple(map(int, version.split(b".")))
-    if is_cloud(stamp.by) or (15, 20) <= build < (16,):
+    if is_cloud(by) or (15, 20) <= build < (16,):
         return "exchange-online", version, build
     return "exchange", version, build if build[0] in _MAJORS else None
 

@@ -7,15 +7,12 @@ Only what the stamping server says of itself is looked at, never the from-clause
 
 import re
 from enum import Enum
-from typing import NamedTuple
 
 from msgspec import Struct
 
-from wehr.evidence.build import Build
 
-
-class Stamp(NamedTuple):
-    """A hop cut into its clauses, unfolded; absent ones are empty. Each ``*note`` is what follows the word."""
+class Stamp(Struct, frozen=True, gc=False):
+    """A hop cut into its clauses, unfolded; absent ones are empty. A ``note`` is what follows the word."""
 
     origin: bytes = b""
     origin_note: bytes = b""
@@ -113,7 +110,6 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     _entry("barracuda", _NOTE, b"(Barracuda"),
     _entry("trend-micro", _NOTE, b"(Trend Micro"),
     _entry("sophos", _NOTE, b"(Email Security Appliance)"),
-    _entry("forcepoint", _NOTE, b"Email", rb"^Email$()"),
     _entry("knox-portal", _NOTE, b"(KnoxPortal)"),
 )
 
@@ -155,6 +151,8 @@ HOSTS: dict[bytes, str] = {
     b"pphosted.com": "proofpoint",
     b"ppops.net": "proofpoint",
     b"messagelabs.com": "messagelabs",
+    b"forcepoint": "forcepoint",
+    b"websense": "websense",
     b"barracudanetworks.com": "barracuda",
     b"hornetsecurity.com": "hornetsecurity",
 }
