@@ -1,0 +1,183 @@
+"""The carrier: takes a node's journal into the store and brings back what other nodes wrote.
+
+It runs beside the way of a message, in a thread of its own, and touches the ledger in memory only in `apply`,
+which the ledger's owner calls. A store that is away stops nothing: the journal grows, and is caught up later.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from wehr.ledger.errors import PositionMoved, StoreAway
+from wehr.ledger.journal import Position, read_batch, segment_path, segments
+from wehr.ledger.memory import Ledger
+from wehr.ledger.rows import Changes
+from wehr.ledger.store import Store
+from wehr.policy.pauses import Pause
+from wehr.policy.scope import Exemption
+
+BATCH: Final = 2000
+"""Entries a transaction: some 80 ms with SQLite."""
+
+
+class Learned(Struct, frozen=True):
+    """What a step brought: entries carried in, and what others wrote.
+
+    ``away`` is why the store could not be reached, "" if it could. ``pauses`` and ``exemptions`` are all there
+    are, or None if they have not changed.
+    """
+
+    carried: int = 0
+    changes: Changes | None = None
+    pauses: tuple[Pause, ...] | None = None
+    exemptions: tuple[Exemption, ...] | None = None
+    away: str = ""
+
+
+class Carrier:
+    """Carries one node's journal; one thread at a time uses it.
+
+    Args:
+        opener: opens the store; called again after the store was away.
+        folder: the node's journal folder.
+        node: its name, one among all nodes of the store.
+        active: tells the segment that is being written to; None: nobody writes to this journal.
+
+    ``carried``, ``damaged`` (bytes that could not be read) and ``failures`` (steps that met no store) count.
+    """
+
+    def __init__(
+        self, opener: Callable[[], Store], folder: Path, node: str, active: Callable[[], int | None]
+    ) -> None:
+        self.folder = folder
+        self.node = node
+        self.carried = 0
+        self.damaged = 0
+        self.failures = 0
+        self.store: Store | None = None
+        self._opener = opener
+        self._active = active
+        self._position: Position | None = None
+        self._spoilt: set[int] = set()
+        self._seen_change = 0
+        self._seen_rules = -1
+
+    def start(self, ledger: Ledger, now: float) -> Learned:
+        """Carry in what an earlier process left, then fill the ledger with all that the store knows.
+
+        Raises:
+            StoreAway: try again later; the ledger is as it was.
+            StoreUnreadable: the store is damaged.
+        """
+        store = self._open()
+        while self.carry_once(now):
+            pass
+        self._seen_change = store.last_change()
+        for key, state in store.load_states():
+            ledger.merge(key, state)
+        return self._learn(store, 0)
+
+    def step(self, now: float) -> Learned:
+        """Carry what there is and ask for news; never raises on account of a store that is away.
+
+        Raises:
+            StoreUnreadable: the store is damaged.
+        """
+        carried = 0
+        try:
+            while count := self.carry_once(now):
+                carried += count
+            return self._learn(self._open(), carried)
+        except (StoreAway, OSError) as error:
+            self.failures += 1
+            self._position = None
+            return Learned(carried, away=str(error))
+
+    def carry_once(self, now: float) -> int:
+        """Carry one batch; tells how many entries it had, 0 when there is no more.
+
+        Raises:
+            StoreAway: nothing was carried, or nobody knows; the next call finds out.
+            OSError: the journal cannot be read.
+        """
+        store = self._open()
+        active = self._active()
+        while True:
+            if self._position is None:
+                self._position = store.position(self.node)
+            batch = read_batch(self.folder, self._position, limit=BATCH, active=active)
+            if batch.end == self._position:
+                return 0
+            try:
+                store.carry(self.node, self._position, batch.entries, batch.end, now)
+            except PositionMoved:
+                self._position = None
+                continue
+            except StoreAway:
+                # The commit may have come through all the same: ask for the position again.
+                self._position = None
+                raise
+            self._position = batch.end
+            self.carried += len(batch.entries)
+            if batch.damaged:
+                self.damaged += batch.damaged
+                self._spoilt.add(batch.end.segment)
+            self._tidy(batch.end)
+            if batch.entries:
+                return len(batch.entries)
+
+    def apply(self, learned: Learned, ledger: Ledger) -> None:
+        """Tell the ledger what others wrote; called by the ledger's owner."""
+        if learned.changes is not None:
+            for key, state in learned.changes.servers:
+                ledger.merge(key, state)
+
+    def close(self) -> None:
+        """Close the store."""
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+
+    def _open(self) -> Store:
+        if self.store is None:
+            self.store = self._opener()
+        return self.store
+
+    def _learn(self, store: Store, carried: int) -> Learned:
+        changes = store.changes(self._seen_change)
+        pauses, exemptions = None, None
+        if changes.rules != self._seen_rules:
+            # Read after the number: what comes in between is read again next time, never missed.
+            pauses, exemptions = store.pauses(), tuple(store.exemptions().values())
+        self._seen_change, self._seen_rules = changes.upto, changes.rules
+        return Learned(carried, changes, pauses, exemptions)
+
+    def _tidy(self, done: Position) -> None:
+        """Remove the segments that are wholly in the store; one with damage is kept aside."""
+        for segment in segments(self.folder):
+            if segment >= done.segment:
+                break
+            path = segment_path(self.folder, segment)
+            if segment in self._spoilt:
+                path.rename(path.with_suffix(".damaged"))
+                self._spoilt.discard(segment)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def replay(folder: Path, ledger: Ledger) -> int:
+    """Tell a ledger what a journal holds, for a start without the store; tells how many entries.
+
+    What the store knows as well does no harm: a ledger may learn a thing twice.
+    """
+    position, count = Position(), 0
+    while True:
+        batch = read_batch(folder, position, limit=BATCH)
+        if batch.end == position:
+            return count
+        for entry in batch.entries:
+            ledger.observe(entry.key, entry.sighting, entry.compliant)
+        count += len(batch.entries)
+        position = batch.end

@@ -1,0 +1,268 @@
+"""Carrying journal entries into the store's tables; all of it runs inside one transaction of the caller's."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from wehr.evidence.build import format_build
+from wehr.ledger.episode import find_episode
+from wehr.ledger.journal import Entry
+from wehr.ledger.memory import Limits, reference
+from wehr.ledger.rows import Event
+from wehr.ledger.schema import counter, events, servers, sightings, tallies
+from wehr.ledger.state import ServerState, day_of, merge, observe, pack_state, unpack_state
+from wehr.policy.types import Episode, ServerKey
+
+_CHUNK: Final = 500
+"""Bound values per statement stay far below the databases' limits."""
+
+Row = dict[str, Any]
+
+
+def write_entries(
+    connection: Connection, entries: Sequence[Entry], node: str, secret: bytes, limits: Limits
+) -> None:
+    """Add what a journal's entries say to servers, history, tallies and events."""
+    if not entries:
+        return
+    by_key: dict[ServerKey, list[Entry]] = {}
+    for entry in entries:
+        by_key.setdefault(entry.key, []).append(entry)
+    refs = {key: reference(key, secret) for key in by_key}
+    known = _known(connection, list(refs.values()))
+    change = bump(connection, "change")
+    rows: list[Row] = []
+    found: list[Event] = []
+    for key, some in by_key.items():
+        server = _Server(refs[key], key, known.get(refs[key]), limits)
+        for entry in sorted(some, key=lambda item: item.sighting.at):
+            server.add(entry)
+        rows.append({**server.row, "change": change})
+        found += server.events
+    upsert(connection, servers, ("ref",), rows)
+    connection.execute(sightings.insert(), [_sighting(entry, refs[entry.key], node) for entry in entries])
+    _add_tallies(connection, Counter(_outcome(entry, refs[entry.key]) for entry in entries))
+    write_events(connection, found)
+
+
+def write_states(
+    connection: Connection, states: Iterable[tuple[ServerKey, ServerState]], secret: bytes
+) -> int:
+    """Join states into the servers' rows: for what is known without its journal. Tells how many are new."""
+    new = 0
+    by_ref = {reference(key, secret): (key, state) for key, state in states}
+    refs = list(by_ref)
+    for first in range(0, len(refs), _CHUNK):
+        part = refs[first : first + _CHUNK]
+        known = _known(connection, part)
+        change = bump(connection, "change")
+        rows = []
+        for ref in part:
+            key, state = by_ref[ref]
+            old = known.get(ref)
+            row = _new_row(ref, key) if old is None else dict(old)
+            state = state if old is None else merge(unpack_state(row["state"]), state)
+            rows.append({**row, **_columns(state), "change": change})
+            new += old is None
+        upsert(connection, servers, ("ref",), rows)
+    return new
+
+
+def write_events(connection: Connection, found: Sequence[Event]) -> None:
+    """Add to the list of what was changed."""
+    if found:
+        connection.execute(
+            events.insert(),
+            [
+                {
+                    "at": event.at,
+                    "kind": event.kind,
+                    "tenant": event.tenant,
+                    "ref": event.ref,
+                    "name": event.name,
+                    "actor": event.actor,
+                    "detail": msgspec.json.encode(event.detail).decode(),
+                }
+                for event in found
+            ],
+        )
+
+
+def bump(connection: Connection, name: str) -> int:
+    """The next number of a counter. Holds its row, so that numbers are in the order of commits."""
+    value: int = connection.execute(
+        update(counter)
+        .where(counter.c.name == name)
+        .values(value=counter.c.value + 1)
+        .returning(counter.c.value)
+    ).scalar_one()
+    return value
+
+
+def upsert(connection: Connection, table: Table, key: tuple[str, ...], rows: Sequence[Row]) -> None:
+    """Insert rows, or overwrite those of the same key."""
+    if not rows:
+        return
+    insert = _insert(connection)(table)
+    others = {column: insert.excluded[column] for column in rows[0] if column not in key}
+    connection.execute(insert.on_conflict_do_update(index_elements=key, set_=others), rows)
+
+
+def _insert(connection: Connection) -> Any:
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+
+
+def _known(connection: Connection, refs: Sequence[str]) -> dict[str, RowMapping]:
+    found: dict[str, RowMapping] = {}
+    for first in range(0, len(refs), _CHUNK):
+        query = select(servers).where(servers.c.ref.in_(refs[first : first + _CHUNK]))
+        found.update({row["ref"]: row for row in connection.execute(query).mappings()})
+    return found
+
+
+class _Server:
+    """One server's row while entries are added to it."""
+
+    def __init__(self, ref: str, key: ServerKey, old: RowMapping | None, limits: Limits) -> None:
+        self.row: Row = _new_row(ref, key) if old is None else dict(old)
+        self.events: list[Event] = []
+        self._key = key
+        self._limits = limits
+        self._state = None if old is None else unpack_state(self.row["state"])
+        self._episode = self._find_episode()
+
+    def add(self, entry: Entry) -> None:
+        before = self._state
+        self._state = observe(before, entry.sighting, entry.compliant)
+        self.row.update(_columns(self._state))
+        if before is None or self._state.stamps is not before.stamps:
+            old, self._episode = self._episode, self._find_episode()
+            self._tell_episode(entry, old, self._episode)
+        if entry.sighting.at >= self.row["seen_at"]:
+            self._tell_stage(entry)
+            self.row.update(_evidence(entry))
+
+    def _find_episode(self) -> Episode | None:
+        if self._state is None:
+            return None
+        limits = self._limits
+        return find_episode(self._state, memory_days=limits.memory_days, forget_days=limits.forget_days)
+
+    def _tell_episode(self, entry: Entry, old: Episode | None, new: Episode | None) -> None:
+        was_open, is_open = _is_open(old), _is_open(new)
+        if is_open and not was_open and new is not None:
+            self._tell(entry, "relapsed" if len(new.intervals) > 1 else "detected")
+        elif was_open and not is_open:
+            self._tell(entry, "cured")
+
+    def _tell_stage(self, entry: Entry) -> None:
+        decision = entry.decision
+        # The first stage begins with the detection, which is an event of its own.
+        if decision.stage and decision.stage != (self.row["stage"] or 1):
+            self._tell(
+                entry,
+                "stage",
+                previous=self.row["stage"],
+                stage=decision.stage,
+                throttle=decision.throttle,
+                block=decision.block,
+                enforced=decision.enforced,
+            )
+
+    def _tell(self, entry: Entry, kind: str, **detail: int | bool) -> None:
+        build = format_build(entry.sighting.build or ())
+        self.events.append(
+            Event(
+                at=entry.sighting.at,
+                kind=kind,
+                tenant=self._key.tenant,
+                ref=self.row["ref"],
+                name=self._key.name,
+                detail={"build": build, **detail},
+            )
+        )
+
+
+def _is_open(episode: Episode | None) -> bool:
+    return episode is not None and episode.intervals[-1][1] is None
+
+
+def _new_row(ref: str, key: ServerKey) -> Row:
+    texts = ("build", "version", "relation", "client_ip", "client_name", "line", "action", "reason")
+    return {
+        "ref": ref,
+        "tenant": key.tenant,
+        "name": key.name,
+        "network": key.network,
+        "seen_at": 0.0,
+        **dict.fromkeys(texts, ""),
+        "enforced": False,
+        "stage": 0,
+    }
+
+
+def _columns(state: ServerState) -> Row:
+    return {
+        "state": pack_state(state),
+        "first_seen": state.first_seen,
+        "last_seen": state.last_seen,
+        "confirmed": state.confirmed_at > 0.0,
+        "software": state.software,
+    }
+
+
+def _evidence(entry: Entry) -> Row:
+    sighting, decision = entry.sighting, entry.decision
+    return {
+        "seen_at": sighting.at,
+        "build": format_build(sighting.build or ()),
+        "version": sighting.version,
+        "relation": sighting.relation.value,
+        "client_ip": sighting.client_ip,
+        "client_name": sighting.client_name,
+        "line": sighting.line,
+        "action": decision.action.value,
+        "reason": decision.reason.value,
+        "enforced": decision.enforced,
+        "stage": decision.stage,
+    }
+
+
+def _sighting(entry: Entry, ref: str, node: str) -> Row:
+    row = _evidence(entry)
+    del row["seen_at"]
+    return {
+        **row,
+        "ref": ref,
+        "at": entry.sighting.at,
+        "node": node,
+        "software": entry.sighting.software,
+        "confidence": entry.sighting.confidence.value,
+        "compliant": entry.compliant,
+        "throttle": entry.decision.throttle,
+        "block": entry.decision.block,
+        "until": entry.decision.until,
+        "ladder": entry.decision.ladder,
+        "queue_id": entry.queue_id,
+        "door": entry.door,
+    }
+
+
+_Outcome = tuple[int, str, str, str, bool]
+
+
+def _outcome(entry: Entry, ref: str) -> _Outcome:
+    decision = entry.decision
+    return (day_of(entry.sighting.at), ref, decision.action.value, decision.reason.value, decision.enforced)
+
+
+def _add_tallies(connection: Connection, outcomes: Counter[_Outcome]) -> None:
+    names = ("day", "ref", "action", "reason", "enforced")
+    rows = [{**dict(zip(names, key, strict=True)), "messages": count} for key, count in outcomes.items()]
+    insert = _insert(connection)(tallies)
+    more = tallies.c.messages + insert.excluded.messages
+    connection.execute(insert.on_conflict_do_update(index_elements=names, set_={"messages": more}), rows)
