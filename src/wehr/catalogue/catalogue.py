@@ -79,7 +79,7 @@ class Catalogue:
 
     def product_of(self, software: str, build: Build) -> str | None:
         """The product that a build belongs to, or None."""
-        product, _ = self._find(software, build)
+        product, _ = self.branch_of(software, build)
         return product.name if product else None
 
     def software(self) -> tuple[str, ...]:
@@ -93,7 +93,8 @@ class Catalogue:
         """
         return self._remembered(build, day, software)
 
-    def _find(self, software: str, build: Build) -> tuple[Product | None, Branch | None]:
+    def branch_of(self, software: str, build: Build) -> tuple[Product | None, Branch | None]:
+        """The product and branch that a build belongs to; the product alone if the branch is unknown."""
         for length in (3, 2, 1, 0):
             if found := self._branches.get((software, build[:length])):
                 return found
@@ -106,7 +107,7 @@ class Catalogue:
         return (max(below, key=lambda one: one[0])[1] if below else None), None
 
     def _assess(self, build: Build, day: date, software: str) -> Assessment:
-        product, branch = self._find(software, build)
+        product, branch = self.branch_of(software, build)
         if product is None:
             return _unknown(software, build, None, Note.UNKNOWN_PRODUCT)
         if branch is None:

@@ -41,6 +41,8 @@ class ProductEntry(Struct, frozen=True, forbid_unknown_fields=True):
     security: tuple[str, ...] = ()
     security_source: str = ""
     stamped_from: dt.date | None = None
+    after_end: tuple[str, ...] = ()
+    """Updates that came out for branches or products whose support had ended."""
     backported: bool = False
     source: str = ""
     builds: str = ""
