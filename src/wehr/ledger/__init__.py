@@ -1,9 +1,10 @@
 """What is remembered: merge rules (pure), journal, store, migrations.
 
-A node decides from its `Ledger` in memory, appends an `Entry` to its `Journal` before it replies, and a `Carrier`
-moves the journal into the `Store`, where nodes meet.
+A node decides from its `Ledger` in memory, appends an `Entry` to its `Journal` before it replies, and a
+`Carrier` moves the journal into the `Store`, where nodes meet.
 """
 
+from wehr.ledger.carrier import Carrier, Learned, replay
 from wehr.ledger.episode import effective_build, find_episode, inherited, standing
 from wehr.ledger.errors import (
     JournalBusy,
@@ -21,11 +22,13 @@ from wehr.ledger.store import Store, open_store
 
 __all__ = [
     "Batch",
+    "Carrier",
     "Changes",
     "Entry",
     "Event",
     "Journal",
     "JournalBusy",
+    "Learned",
     "Ledger",
     "LedgerError",
     "Limits",
@@ -49,6 +52,7 @@ __all__ = [
     "pack_state",
     "read_batch",
     "reference",
+    "replay",
     "standing",
     "unpack_state",
 ]

@@ -25,8 +25,8 @@ BATCH: Final = 2000
 class Learned(Struct, frozen=True):
     """What a step brought: entries carried in, and what others wrote.
 
-    ``away`` is why the store could not be reached, "" if it could. ``pauses`` and ``exemptions`` are all there
-    are, or None if they have not changed.
+    ``away`` is why the store could not be reached, "" if it could. ``pauses`` and ``exemptions`` are all
+    there are, or None if they have not changed.
     """
 
     carried: int = 0

@@ -9,6 +9,10 @@ class StoreUnreadable(LedgerError):
     """The store exists but is damaged or is not Wehr's. It has not been touched."""
 
 
+class StateDamaged(LedgerError, ValueError):
+    """A server's stored state cannot be read."""
+
+
 class StoreNewer(LedgerError):
     """The store was written by a newer Wehr. It has not been touched."""
 

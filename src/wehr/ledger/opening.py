@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from wehr.ledger.errors import LedgerError, StoreAway, StoreNewer, StoreUnreadable
+from wehr.ledger.errors import LedgerError, StateDamaged, StoreAway, StoreNewer, StoreUnreadable
 from wehr.ledger.schema import REVISION, counter, meta, metadata
 
 _APPLICATION: Final = 0x57454852
@@ -64,6 +64,8 @@ def translated(name: str) -> Iterator[None]:
     """
     try:
         yield
+    except StateDamaged as error:
+        raise StoreUnreadable(f"{name}: {error}; {_REMEDY}") from error
     except (DBAPIError, sqlite3.Error) as error:
         why = " ".join(str(getattr(error, "orig", error)).split())
         if any(sign in why for sign in _DAMAGE):

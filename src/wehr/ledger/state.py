@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from wehr.evidence.build import Build
 from wehr.evidence.types import Confidence, Relation, Sighting
+from wehr.ledger.errors import StateDamaged
 
 DAY: Final = 86_400.0
 MAX_STAMPS: Final = 8
@@ -235,11 +236,14 @@ def unpack_state(data: bytes) -> ServerState:
     """The state from its bytes.
 
     Raises:
-        ValueError: not a state, or one written by a newer program.
+        StateDamaged: not a state, or one written by a newer program.
     """
-    row = _decoder.decode(data)
+    try:
+        row = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise StateDamaged(f"a server state cannot be read: {error}") from None
     if row.version != _VERSION:
-        raise ValueError(f"a server state of version {row.version}, this program knows {_VERSION}")
+        raise StateDamaged(f"a server state of version {row.version}, this program knows {_VERSION}")
     return ServerState(
         row.first_seen,
         row.last_seen,

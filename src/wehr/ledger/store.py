@@ -120,7 +120,7 @@ class Store:
     def last_change(self) -> int:
         """The number of the last change of servers: what is read afterwards holds it and all before it."""
         with self._read() as connection:
-            return connection.execute(select(counter.c.value).where(counter.c.name == "change")).scalar_one()
+            return _counters(connection)["change"]
 
     def changes(self, since: int) -> Changes:
         """What was written after change number ``since``, in order, some thousand servers at a time."""
@@ -131,7 +131,7 @@ class Store:
             .limit(_CHANGES)
         )
         with self._read() as connection:
-            counters = {name: value for name, value in connection.execute(select(counter))}
+            counters = _counters(connection)
             rows = connection.execute(query).all() if counters["change"] > since else []
         upto, more = counters["change"], len(rows) == _CHANGES
         if more:
@@ -278,6 +278,10 @@ class Store:
     def _write(self) -> Iterator[Connection]:
         with self._lock, translated(self.name), self._engine.begin() as connection:
             yield connection
+
+
+def _counters(connection: Connection) -> dict[str, int]:
+    return {row[0]: row[1] for row in connection.execute(select(counter.c.name, counter.c.value))}
 
 
 def _position(connection: Connection, node: str) -> Position:
