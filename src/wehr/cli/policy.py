@@ -13,7 +13,6 @@ from wehr.policy.policy import Policy
 from wehr.policy.timeline import Entry, timeline
 from wehr.policy.types import Episode
 
-
 _LAST = 7_258_118_400.0
 """The year 2200: from there even a long ladder ends before the year 9999, after which there are no dates."""
 
