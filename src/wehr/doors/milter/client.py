@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import suppress
 
 from wehr.doors.milter import codec
 from wehr.doors.milter.codec import Frames, Offer, ProtocolError
@@ -159,12 +160,8 @@ class MilterClient:
 
     def close(self) -> None:
         """Say goodbye."""
-        try:
+        with self._socket, suppress(OSError):  # it may have hung up already
             self._socket.sendall(self.protocol.quit())
-        except OSError:
-            pass  # it has hung up already
-        finally:
-            self._socket.close()
 
     def __enter__(self) -> "MilterClient":
         return self
@@ -223,6 +220,8 @@ class AsyncMilterClient:
         """Say goodbye."""
         self._writer.write(self.protocol.quit())
         self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
 
     async def _run(self, steps: Steps) -> str:
         try:

@@ -74,8 +74,8 @@ class Frames:
 
     @property
     def pending(self) -> int:
-        """Bytes held back until their frame is complete."""
-        return len(self._part)
+        """Bytes held back, or still to be skipped, until their frame is complete."""
+        return len(self._part) + self._drop
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes, int, int]]:
         """Yield (command, buffer, start of payload in it, end of payload) of each complete frame.

@@ -134,6 +134,7 @@ class MilterServer:
             await asyncio.wait_for(self._drained.wait(), drain)
         for connection in tuple(self.open):
             connection.hang_up()
+        await asyncio.sleep(0)  # the round of the loop in which their sockets are closed
         if self._timer:
             self._timer.cancel()
 
@@ -245,7 +246,8 @@ class _Connection(asyncio.Protocol):
         except ProtocolError as error:
             self._cut_off(str(error))
             return
-        self.idle_sweeps = 0
+        if not self.session.pending:  # who sends a frame drop by drop counts as idle
+            self.idle_sweeps = 0
         if answers:
             self._transport.write(answers)
         elif self._quick_ack and _TCP_QUICKACK is not None:

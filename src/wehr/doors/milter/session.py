@@ -128,7 +128,7 @@ class MilterSession:
 
     @property
     def pending(self) -> int:
-        """Bytes held back until their frame is complete."""
+        """Bytes held back, or still to be skipped, until their frame is complete."""
         return self._frames.pending
 
     def receive(self, data: bytes) -> bytes:
