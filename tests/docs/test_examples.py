@@ -18,7 +18,9 @@ _COMMAND = re.compile(r"^\$ (wehr .*(?:\\\n.*)*)\n((?:(?!\$ ).*\n)*)", re.MULTIL
 
 def _examples() -> list[object]:
     return [
-        pytest.param(command.replace("\\\n", " "), expected, id=f"{page.stem}-{command.split(chr(10))[0][5:45]}")
+        pytest.param(
+            command.replace("\\\n", " "), expected, id=f"{page.stem}-{command.split(chr(10))[0][5:45]}"
+        )
         for page in PAGES
         for block in _BLOCK.findall(page.read_text("utf-8"))
         for command, expected in _COMMAND.findall(block)

@@ -7,10 +7,11 @@ import pytest
 from wehr.service.state_folder import StartError, StateFolder, default_state
 
 
-def test_a_new_folder_is_private(tmp_path: Path) -> None:
-    """Nobody else on the machine reads who sends what."""
+def test_a_new_folder_can_be_passed_through_but_not_listed(tmp_path: Path) -> None:
+    """Nobody else on the machine sees who sends what, but the mail system reaches the socket."""
     with StateFolder(tmp_path / "var" / "wehr") as state:
-        assert state.path.stat().st_mode & 0o777 == 0o700
+        assert state.path.stat().st_mode & 0o777 == 0o711
+        assert all(file.stat().st_mode & 0o077 == 0 for file in state.path.iterdir())
 
 
 def test_a_second_user_is_refused_until_the_first_has_closed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ CLIENT = "[192.0.2.77]"
 
 
 def exchange(build: str, host: str = "ex01.example.com", *, mapi: str = "") -> str:
-    """What a mailbox server writes on taking a message in: its transport, and with ``mapi`` its store driver."""
+    """What a mailbox server writes: its transport, and with ``mapi`` its store driver."""
     when = format_datetime(WHEN)
     lines = (
         f"Received: from {host} (10.1.2.3) by {host} (10.1.2.3)\n"
@@ -17,10 +17,7 @@ def exchange(build: str, host: str = "ex01.example.com", *, mapi: str = "") -> s
         f" cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384) id {build}; {when}\n"
     )
     if mapi:
-        lines += (
-            f"Received: from {host} ([fe80::1]) by {host}\n"
-            f" ([fe80::1%5]) with mapi id {mapi}; {when}\n"
-        )
+        lines += f"Received: from {host} ([fe80::1]) by {host}\n ([fe80::1%5]) with mapi id {mapi}; {when}\n"
     return lines + _rest(host)
 
 
@@ -69,7 +66,8 @@ def exim(version: str = "4.92") -> str:
 def unknown() -> str:
     """A system that nobody knows, with a queue id and a number that look like builds."""
     return (
-        f"Received: from laptop (10.0.0.9) by mail.example.com with SMTP id 15.1.2507.16; {format_datetime(WHEN)}\n"
+        "Received: from laptop (10.0.0.9) by mail.example.com with SMTP id 15.1.2507.16;\n"
+        f" {format_datetime(WHEN)}\n"
     ) + _rest("mail.example.com")
 
 

@@ -26,6 +26,18 @@ class ConfigError(Exception):
     """The configuration cannot be used: one line with file, line, key, what was found and what is allowed."""
 
 
+def split_address(address: str) -> tuple[str, int]:
+    """``HOST:PORT`` or ``[IPV6]:PORT`` as host and port.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{address!r} is not HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 class Receiver(Struct, frozen=True, forbid_unknown_fields=True):
     """The receiving side: what is one's own is never judged."""
 
@@ -58,8 +70,13 @@ class Milter(Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="Unix socket; a relative path is inside the state folder; empty for none.")
     ] = "milter.sock"
     socket_mode: Annotated[
-        str, Meta(pattern="^0?[0-7]{3}$", description="Permissions of the socket, octal.")
-    ] = "0660"
+        str,
+        Meta(
+            pattern="^0?[0-7]{3}$",
+            description="Permissions of the socket, octal. As open as the TCP address is; "
+            "to narrow it set 0660 and the mail system's group.",
+        ),
+    ] = "0666"
     socket_group: Annotated[
         str, Meta(description="Group of the socket, such as postfix; empty leaves it.")
     ] = ""
@@ -127,18 +144,6 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.status_url and not re.fullmatch(r"https?://[!-$&-~]{1,200}", self.status_url):
             raise ValueError("status_url must be an http or https address without spaces or percent signs")
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """``HOST:PORT`` or ``[IPV6]:PORT`` as host and port.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"{address!r} is not HOST:PORT")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def find() -> Path | None:

@@ -1,4 +1,4 @@
-"""The folder that holds what Wehr remembers: private, writable, and used by one service at a time."""
+"""The folder that holds what Wehr remembers: writable, and used by one service at a time."""
 
 import fcntl
 import os
@@ -27,7 +27,8 @@ class StateFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Others may pass through to the socket, but neither list nor read what is here.
+            path.mkdir(mode=0o711, parents=True, exist_ok=True)
             # Not truncated: a lock file says nothing by its content.
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Header blocks out of stored mail: single messages, mbox, Maildir and JSON lines. One pass, bounded memory."""
+"""Header blocks out of stored mail: single messages, mbox, Maildir and JSON lines. One pass, bounded."""
 
 import json
 from collections.abc import Iterator

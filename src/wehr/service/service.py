@@ -1,0 +1,194 @@
+"""The service: everything wired together, started, and stopped in order."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import structlog
+
+from wehr.catalogue import Catalogue, CatalogueError, load
+from wehr.doors.gate import Gate, Setting
+from wehr.doors.milter import Event as DoorEvent
+from wehr.doors.milter import Limits as DoorLimits
+from wehr.doors.milter import MilterServer
+from wehr.evidence import Own
+from wehr.ledger import Carrier, Journal, Learned, Ledger, LedgerError, Limits, open_store
+from wehr.policy.pauses import Pause, stops
+from wehr.service.clock import Clock, system_clock
+from wehr.service.config import Config, split_address
+from wehr.service.logs import RateLimited
+from wehr.service.state_folder import StartError, StateFolder
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+_NODE = "worker-1"
+"""The journal's name in the store: this folder's store has one writer."""
+
+CARRY_SECONDS = 1.0
+"""How often the journal is carried into the store, and others' changes are looked for."""
+
+
+class Service:
+    """Wehr on one machine: doors, gate, ledger, journal and the embedded store.
+
+    ``addresses`` are the milter's, as Postfix writes them, once it is started.
+    """
+
+    def __init__(self, config: Config, folder: StateFolder, clock: Clock = system_clock) -> None:
+        self.config = config
+        self.folder = folder
+        self.clock = clock
+        self.addresses: list[str] = []
+        self.pauses: tuple[Pause, ...] = ()
+        self._warn = RateLimited(clock, log.warning)
+        self._error = RateLimited(clock, log.error)
+        # The store belongs to this one thread: what is slow there never holds up a message.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._closing = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Open what is remembered, and then the doors.
+
+        Raises:
+            StartError: something cannot be opened; what was opened before is closed again.
+        """
+        try:
+            await self._start()
+        except (LedgerError, CatalogueError) as error:
+            await self.stop()
+            raise StartError(str(error)) from None
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Let messages under way be answered, carry the journal in, and close everything."""
+        await self._closing.aclose()
+        self._thread.shutdown()
+
+    async def _start(self) -> None:
+        policy = self.config.policy
+        catalogue = self._catalogue()
+        limits = Limits(memory_days=policy.memory_days, forget_days=policy.forget_days)
+        self._ledger = Ledger(limits, mixed_enforced=policy.mixed == "enforce")
+        self._journal = self._closing.enter_context(Journal(self.folder.journal, self.clock()))
+        opener = partial(open_store, f"sqlite:///{self.folder.database}", limits=limits)
+        self._carrier = Carrier(opener, self.folder.journal, _NODE, lambda: self._journal.segment)
+        store = self._carrier.store = await self._in_thread(opener)
+        self._closing.push_async_callback(self._in_thread, self._carrier.close)
+        # What a killed process left in the journal is carried in before anything is decided.
+        self._learn(await self._in_thread(self._carrier.start, self._ledger, self.clock()))
+        gate = Gate(
+            self._setting(catalogue),
+            self._ledger,
+            secret=store.secret,
+            clock=self.clock,
+            record=self._journal.append,
+            pauses=lambda server: stops(self.pauses, server, policy.pause_days) if self.pauses else (),
+            on_error=lambda error: self._error("message accepted after an error", error=repr(error)[:500]),
+        )
+        self._closing.push_async_callback(self._carry_once)
+        carrying = asyncio.create_task(self._carry_forever())
+        self._closing.push_async_callback(_cancelled, carrying)
+        await self._open_doors(gate)
+
+    def _setting(self, catalogue: Catalogue) -> Setting:
+        config = self.config
+        own = Own(
+            names=config.receiver.names, networks=config.receiver.networks, relays=config.receiver.relays
+        )
+        return Setting(
+            catalogue,
+            config.policy,
+            config.policy.scoping(own.networks),
+            own,
+            config.host_name or socket.getfqdn(),
+            config.status_url.rstrip("/"),
+            frozenset(catalogue.software()),
+        )
+
+    def _catalogue(self) -> Catalogue:
+        settings = self.config.catalogue
+        folder = self.folder.path / settings.overlays
+        catalogue = load(overlays=sorted(folder.glob("*.toml")) if settings.overlays else ())
+        today = datetime.fromtimestamp(self.clock(), UTC).date()
+        if catalogue.stale(today, timedelta(days=settings.stale_after)):
+            log.warning(
+                "the catalogue is old: newer versions and holes are not known to it; import a newer one",
+                date=str(catalogue.date),
+            )
+        return catalogue
+
+    async def _open_doors(self, gate: Gate) -> None:
+        settings = self.config.milter
+        limits = DoorLimits(connections=settings.max_connections, idle=settings.idle_timeout)
+        self.door = MilterServer(gate, limits, self._door_event)
+        self._closing.push_async_callback(self.door.close)
+        for address in settings.listen:
+            host, port = split_address(address)
+            try:
+                port = await self.door.listen_tcp(host, port)
+            except OSError as error:
+                raise StartError(_why_not(address, error)) from None
+            self.addresses.append(f"inet:{host}:{port}" if ":" not in host else f"inet:[{host}]:{port}")
+        if settings.socket:
+            path = self.folder.path / settings.socket
+            try:
+                await self.door.listen_unix(path, int(settings.socket_mode, 8), settings.socket_group or None)
+            except (OSError, LookupError) as error:
+                remedy = "choose another with --socket, or '' for none"
+                raise StartError(f"the socket {path} cannot be opened: {error}; {remedy}") from None
+            self.addresses.append(f"unix:{path}")
+
+    def _door_event(self, event: DoorEvent, text: str) -> None:
+        self._warn(f"milter: {event}", detail=text)
+
+    async def _carry_forever(self) -> None:
+        while True:
+            await asyncio.sleep(CARRY_SECONDS)
+            await self._carry_once()
+
+    async def _carry_once(self) -> None:
+        """Carry the journal in; whatever happens there, messages go on being answered."""
+        try:
+            self._learn(await self._in_thread(self._carrier.step, self.clock()))
+        except LedgerError as error:
+            self._error("the store cannot be used; the journal keeps what is decided", error=str(error))
+
+    def _learn(self, learned: Learned) -> None:
+        self._carrier.apply(learned, self._ledger)
+        if learned.pauses is not None:
+            self.pauses = learned.pauses
+        if learned.away:
+            self._warn("the store is away; the journal keeps what is decided", why=learned.away)
+
+    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, lambda: function(*args, **kwargs)
+        )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """End a task that would run for ever."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _why_not(address: str, error: OSError) -> str:
+    """One line for an address that cannot be listened on."""
+    if error.errno == errno.EADDRINUSE:
+        return f"{address} is taken by another program; stop it, or choose another address with --listen"
+    # asyncio wraps the system's reason into a sentence of its own.
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return f"{address} cannot be listened on: {reason}; choose another address with --listen"

@@ -1,0 +1,122 @@
+"""Wehr itself for a test: the real service in a thread, with a clock that the test sets, or as a process."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from postfix import free_port
+from wehr.service.service import Service
+
+from wehr.service.clock import SetClock
+from wehr.service.config import Config, parse
+from wehr.service.state_folder import StateFolder
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """A running service, its clock, and how a mail system reaches it."""
+
+    service: Service
+    clock: SetClock
+    folder: Path
+    port: int
+
+    @property
+    def milter(self) -> str:
+        """For ``smtpd_milters``, over TCP."""
+        return f"inet:127.0.0.1:{self.port}"
+
+    @property
+    def milter_socket(self) -> str:
+        """For ``smtpd_milters``, over the unix socket."""
+        return f"unix:{self.folder / 'milter.sock'}"
+
+
+def configuration(port: int, mode: str, extra: str = "") -> Config:
+    """What the tests run with: every client is a stranger, loopback too."""
+    return parse(
+        f"""
+        host_name = "mx.example.org"
+        receiver.networks = []
+        milter.listen = ["127.0.0.1:{port}"]
+        policy.mode = "{mode}"
+        {extra}
+        """,
+        "test",
+    )
+
+
+@contextlib.contextmanager
+def receiver(folder: Path, start: float, mode: str, extra: str = "") -> Iterator[Receiver]:
+    """The service in a thread of its own, until the end."""
+    port = free_port()
+    clock = SetClock(start)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    with StateFolder(folder) as state:
+        service = Service(configuration(port, mode, extra), state, clock)
+        asyncio.run_coroutine_threadsafe(service.start(), loop).result(30)
+        try:
+            yield Receiver(service, clock, folder, port)
+        finally:
+            asyncio.run_coroutine_threadsafe(service.stop(), loop).result(30)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(30)
+            loop.close()
+
+
+@dataclass(frozen=True)
+class Process:
+    """``wehr serve`` as a process of its own."""
+
+    popen: subprocess.Popen[str]
+    port: int
+
+    @property
+    def milter(self) -> str:
+        """For ``smtpd_milters``, over TCP."""
+        return f"inet:127.0.0.1:{self.port}"
+
+    def signal(self, number: int) -> None:
+        """Send the process a signal."""
+        os.kill(self.popen.pid, number)
+
+
+@contextlib.contextmanager
+def process(folder: Path, config: str = "") -> Iterator[Process]:
+    """Start ``wehr serve`` and wait until it says that it is ready."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    file = folder / "wehr.toml"
+    file.write_text(config)
+    popen = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "wehr", "serve", "--config", str(file), "--state", str(folder / "state")),
+            *("--listen", f"127.0.0.1:{port}", "--socket", ""),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert popen.stdout is not None
+    try:
+        for line in popen.stdout:
+            if line.startswith("Ready"):
+                break
+        else:
+            raise AssertionError(f"wehr serve ended with {popen.wait(30)}")
+        yield Process(popen, port)
+    finally:
+        for number in (signal.SIGCONT, signal.SIGTERM):
+            with contextlib.suppress(ProcessLookupError):
+                popen.send_signal(number)
+        popen.wait(30)
+        popen.stdout.close()
