@@ -132,7 +132,10 @@ def test_no_clock_starts_before_the_first_bad_sighting(seen: list[tuple[Sighting
 def test_stamps_are_bounded() -> None:
     """A thousand forged builds leave eight, and the lower ones' days are not lost."""
     seen = [
-        (Sighting(START + i * 100, "n", "w", "exchange", (15, 2, i, 1), Relation.DIRECT, Confidence.NONE), False)
+        (
+            Sighting(START + i * 100, "n", "w", "exchange", (15, 2, i, 1), Relation.DIRECT, Confidence.NONE),
+            False,
+        )
         for i in range(1000)
     ]
 

@@ -88,7 +88,8 @@ def is_mixed(state: ServerState, now: float, memory_days: int = MEMORY_DAYS) -> 
     first_good = _next(good, oldest)
     if first_good is None:
         return False
-    beside = (bad & ~_counted(state.stamps, good, memory_days)) >> (first_good + 1)
+    counted = _days(days for _, days in _counting(state.stamps, good, memory_days))
+    beside = (bad & ~counted) >> (first_good + 1)
     return beside.bit_count() >= _MIXED_DAYS
 
 
@@ -108,13 +109,14 @@ def find_episode(
     if not bad:
         return None
     good = 0 if ignore_good else _days(stamp.good for stamp in state.stamps)
-    counted = _counted(state.stamps, good, memory_days) if good else bad
+    counting = _counting(state.stamps, good, memory_days)
+    counted = _days(days for _, days in counting)
     day = _next(counted, _life(state, forget_days))
     started = 0.0
     intervals: list[tuple[float, float | None]] = []
     cured_on: int | None = None
     while day is not None:
-        start = _started(state, day)
+        start = _started(counting, state.first_day, day)
         resumed = cured_on is not None and _is_relapse(
             state, day, cured_on, good=good, bad=bad, memory_days=memory_days
         )
@@ -143,14 +145,16 @@ def _is_relapse(
     return fell is not None and fell - cured_on <= memory_days
 
 
-def _counted(stamps: tuple[Stamp, ...], good: int, memory_days: int) -> int:
-    """The days on which a non-compliant stamp counts."""
-    counted = 0
+def _counting(stamps: tuple[Stamp, ...], good: int, memory_days: int) -> list[tuple[Stamp, int]]:
+    """The non-compliant stamps, each with the days on which it counts."""
+    found = []
     for stamp in stamps:
         if stamp.bad:
-            better = _days(other.good for other in stamps if _excuses(other.build, stamp.build))
-            counted |= stamp.bad & ~spread(better, memory_days)
-    return counted & ~good
+            better = (
+                _days(other.good for other in stamps if _excuses(other.build, stamp.build)) if good else 0
+            )
+            found.append((stamp, stamp.bad & ~(spread(better, memory_days) | good)))
+    return found
 
 
 def _excuses(compliant: Build, other: Build) -> bool:
@@ -174,12 +178,16 @@ def _first_seen(state: ServerState, life: int) -> float:
     return min(known, default=(state.first_day + life) * DAY)
 
 
-def _started(state: ServerState, day: int) -> float:
-    """When the non-compliant stamps of a day began: exact where known, else the end of the day."""
-    for at in state.starts:
-        if day_of(at) - state.first_day == day:
-            return at
-    return (state.first_day + day + 1) * DAY
+def _started(counting: list[tuple[Stamp, int]], first_day: int, day: int) -> float:
+    """When stamps began to count on a day: exact where known, else the end of the day."""
+    known = [
+        at
+        for stamp, days in counting
+        if days >> day & 1
+        for at in stamp.starts
+        if day_of(at) - first_day == day
+    ]
+    return min(known, default=(first_day + day + 1) * DAY)
 
 
 def _cured(state: ServerState, day: int) -> float:

@@ -201,14 +201,15 @@ class Ledger:
     def _share(self, state: ServerState) -> ServerState:
         """The same state made of values that other servers have as well: most run one of few builds."""
         stamps = tuple(
-            Stamp(self._intern(stamp.build), stamp.first_at, stamp.good, stamp.bad, stamp.unjudged)
+            Stamp(
+                self._intern(stamp.build), stamp.first_at, stamp.good, stamp.bad, stamp.unjudged, stamp.starts
+            )
             for stamp in state.stamps
         )
         return ServerState(
             state.first_seen,
             state.last_seen,
             stamps,
-            state.starts,
             state.client_ip,
             self._intern(state.software),
             state.confirmed_at,
@@ -223,12 +224,7 @@ class Ledger:
 
 def _same_shape(old: ServerState, new: ServerState) -> bool:
     """Whether only times moved that no episode depends on."""
-    return (
-        new.stamps == old.stamps
-        and new.starts == old.starts
-        and new.client_ip == old.client_ip
-        and new.software == old.software
-    )
+    return new.stamps == old.stamps and new.client_ip == old.client_ip and new.software == old.software
 
 
 def _worth(state: ServerState) -> tuple[bool, bool, float]:

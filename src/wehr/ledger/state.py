@@ -30,7 +30,8 @@ class Stamp(Struct, frozen=True, gc=False, array_like=True):
     """The days on which one build was shown, by how it was judged on that day.
 
     ``good``, ``bad`` and ``unjudged`` are sets of UTC days as bitmaps; bit 0 is the day of the server's first
-    sighting. ``build`` is () for sightings without one.
+    sighting. ``build`` is () for sightings without one. ``starts`` are the exact times of the non-compliant
+    sightings that came first after at least 30 days without any.
     """
 
     build: Build
@@ -38,6 +39,7 @@ class Stamp(Struct, frozen=True, gc=False, array_like=True):
     good: int
     bad: int
     unjudged: int
+    starts: tuple[float, ...] = ()
 
     @property
     def seen(self) -> int:
@@ -48,14 +50,12 @@ class Stamp(Struct, frozen=True, gc=False, array_like=True):
 class ServerState(Struct, frozen=True, gc=False):
     """What is remembered of one server; times are UTC seconds since 1970, 0.0 means never.
 
-    ``stamps`` stand highest build first. ``starts`` are the exact times of non-compliant sightings that came
-    first after at least 30 days without any. ``client_ip`` and ``software`` are those of the latest sighting.
+    ``stamps`` stand highest build first. ``client_ip`` and ``software`` are those of the latest sighting.
     """
 
     first_seen: float
     last_seen: float
     stamps: tuple[Stamp, ...]
-    starts: tuple[float, ...] = ()
     client_ip: str = ""
     software: str = ""
     confirmed_at: float = 0.0
@@ -93,7 +93,6 @@ def observe(state: ServerState | None, sighting: Sighting, compliant: bool | Non
             state.first_seen,
             at,
             state.stamps,
-            state.starts,
             sighting.client_ip,
             sighting.software,
             at if sighting.confidence is Confidence.CONFIRMED else state.confirmed_at,
@@ -102,8 +101,16 @@ def observe(state: ServerState | None, sighting: Sighting, compliant: bool | Non
     one = ServerState(
         first_seen=at,
         last_seen=at,
-        stamps=(Stamp(build, at, int(compliant is True), int(compliant is False), int(compliant is None)),),
-        starts=(at,) if compliant is False else (),
+        stamps=(
+            Stamp(
+                build,
+                at,
+                good=int(compliant is True),
+                bad=int(compliant is False),
+                unjudged=int(compliant is None),
+                starts=(at,) if compliant is False else (),
+            ),
+        ),
         client_ip=sighting.client_ip,
         software=sighting.software,
         confirmed_at=at if sighting.confidence is Confidence.CONFIRMED else 0.0,
@@ -126,13 +133,11 @@ def merge(a: ServerState, b: ServerState) -> ServerState:
     """The state that knows what both know (the join)."""
     if b.first_seen < a.first_seen:
         a, b = b, a
-    stamps = _merge_stamps(a.stamps, b.stamps, b.first_day - a.first_day)
     latest = max(a, b, key=lambda s: (s.last_seen, s.client_ip, s.software))
     return ServerState(
         first_seen=a.first_seen,
         last_seen=latest.last_seen,
-        stamps=stamps,
-        starts=_merge_starts(a.starts + b.starts, stamps, a.first_day),
+        stamps=_merge_stamps(a, b),
         client_ip=latest.client_ip,
         software=latest.software,
         confirmed_at=max(a.confirmed_at, b.confirmed_at),
@@ -140,42 +145,40 @@ def merge(a: ServerState, b: ServerState) -> ServerState:
     )
 
 
-def _merge_stamps(a: tuple[Stamp, ...], b: tuple[Stamp, ...], shift: int) -> tuple[Stamp, ...]:
+def _merge_stamps(a: ServerState, b: ServerState) -> tuple[Stamp, ...]:
     """Join by build. What lies below the highest eight is folded into the eighth.
 
     Folding is the same whatever is merged first: the eighth of a union is never lower than the eighth of a
     part, so what a part has folded the whole folds as well.
     """
-    by_build = {stamp.build: stamp for stamp in a}
-    for stamp in b:
+    shift = b.first_day - a.first_day
+    by_build = {stamp.build: stamp for stamp in a.stamps}
+    for it in b.stamps:
         moved = Stamp(
-            stamp.build, stamp.first_at, stamp.good << shift, stamp.bad << shift, stamp.unjudged << shift
+            it.build, it.first_at, it.good << shift, it.bad << shift, it.unjudged << shift, it.starts
         )
-        mine = by_build.get(stamp.build)
-        by_build[stamp.build] = moved if mine is None else _join(mine, moved)
+        mine = by_build.get(it.build)
+        by_build[it.build] = moved if mine is None else _join(mine, moved, a.first_day)
     ordered = sorted(by_build.values(), key=lambda stamp: stamp.build, reverse=True)
     while len(ordered) > MAX_STAMPS:
         lowest = ordered.pop()
-        ordered[-1] = _join(ordered[-1], lowest)
+        ordered[-1] = _join(ordered[-1], lowest, a.first_day)
     return tuple(ordered)
 
 
-def _join(a: Stamp, b: Stamp) -> Stamp:
-    return Stamp(
-        a.build, min(a.first_at, b.first_at), a.good | b.good, a.bad | b.bad, a.unjudged | b.unjudged
+def _join(a: Stamp, b: Stamp, first_day: int) -> Stamp:
+    bad = a.bad | b.bad
+    starts = (
+        a.starts if a.starts == b.starts and a.bad == b.bad else _starts(a.starts + b.starts, bad, first_day)
     )
+    return Stamp(a.build, min(a.first_at, b.first_at), a.good | b.good, bad, a.unjudged | b.unjudged, starts)
 
 
-def _merge_starts(times: tuple[float, ...], stamps: tuple[Stamp, ...], first_day: int) -> tuple[float, ...]:
+def _starts(times: tuple[float, ...], bad: int, first_day: int) -> tuple[float, ...]:
     """The exact time of the first bad sighting on each bad day that follows 30 days without one.
 
     Such a day of a union is such a day in each part that has it, so no part has dropped its time.
     """
-    if not times:
-        return ()
-    bad = 0
-    for stamp in stamps:
-        bad |= stamp.bad
     lone = bad & ~(spread(bad, START_GAP - 1) << 1)
     first: dict[int, float] = {}
     for at in sorted(times):
@@ -201,8 +204,7 @@ class _Row(Struct, frozen=True, array_like=True):
     version: int
     first_seen: float
     last_seen: float
-    stamps: list[tuple[Build, float, bytes, bytes, bytes]]
-    starts: tuple[float, ...]
+    stamps: list[tuple[Build, float, bytes, bytes, bytes, tuple[float, ...]]]
     client_ip: str
     software: str
     confirmed_at: float
@@ -216,14 +218,15 @@ _decoder = msgspec.msgpack.Decoder(_Row)
 
 def pack_state(state: ServerState) -> bytes:
     """The state as bytes, for the store."""
-    stamps = [(s.build, s.first_at, _bits(s.good), _bits(s.bad), _bits(s.unjudged)) for s in state.stamps]
+    stamps = [
+        (s.build, s.first_at, _bits(s.good), _bits(s.bad), _bits(s.unjudged), s.starts) for s in state.stamps
+    ]
     return _encoder.encode(
         _Row(
             _VERSION,
             state.first_seen,
             state.last_seen,
             stamps,
-            state.starts,
             state.client_ip,
             state.software,
             state.confirmed_at,
@@ -254,10 +257,10 @@ def unpack_state(data: bytes) -> ServerState:
                 int.from_bytes(good, "little"),
                 int.from_bytes(bad, "little"),
                 int.from_bytes(unjudged, "little"),
+                starts,
             )
-            for build, first_at, good, bad, unjudged in row.stamps
+            for build, first_at, good, bad, unjudged, starts in row.stamps
         ),
-        row.starts,
         row.client_ip,
         row.software,
         row.confirmed_at,

@@ -111,8 +111,8 @@ class Store:
         while True:
             with self._read() as connection:
                 rows = connection.execute(query.where(servers.c.ref > last)).all()
-            for row in rows:
-                yield ServerKey(row[0], row[1], row[2]), unpack_state(row[3])
+                found = [(ServerKey(row[0], row[1], row[2]), unpack_state(row[3])) for row in rows]
+            yield from found
             if not rows:
                 return
             last = rows[-1][4]
@@ -133,12 +133,12 @@ class Store:
         with self._read() as connection:
             counters = _counters(connection)
             rows = connection.execute(query).all() if counters["change"] > since else []
-        upto, more = counters["change"], len(rows) == _CHANGES
-        if more:
-            # The last change may go on behind the limit: it is left for the next page.
-            rows = [row for row in rows if row[0] != rows[-1][0]]
-            upto = rows[-1][0]
-        found = tuple((ServerKey(row[1], row[2], row[3]), unpack_state(row[4])) for row in rows)
+            upto, more = counters["change"], len(rows) == _CHANGES
+            if more:
+                # The last change may go on behind the limit: it is left for the next page.
+                rows = [row for row in rows if row[0] != rows[-1][0]]
+                upto = rows[-1][0]
+            found = tuple((ServerKey(row[1], row[2], row[3]), unpack_state(row[4])) for row in rows)
         return Changes(upto, found, counters["rules"], more)
 
     def pauses(self) -> tuple[Pause, ...]:
