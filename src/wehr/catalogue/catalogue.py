@@ -82,6 +82,11 @@ class Catalogue:
         product, _ = self.branch_of(software, build)
         return product.name if product else None
 
+    def row_of(self, software: str, build: Build) -> Known | None:
+        """The row of the tables that a build counts as, or None: itself, or else the next below it."""
+        _, branch = self.branch_of(software, build)
+        return _held(branch, build) if branch else None
+
     def software(self) -> tuple[str, ...]:
         """The families that are known, ``exchange`` first."""
         return tuple(dict.fromkeys(product.software for product in self.products))
@@ -135,7 +140,7 @@ class Catalogue:
 
     def _within(self, build: Build, day: date, product: Product, branch: Branch) -> Assessment:
         rows = [row for row in branch.builds if row.status != DISPUTED]
-        held = max((row for row in rows if row.build <= build), default=rows[0], key=lambda row: row.build)
+        held = _held(branch, build)
         counted = max(build, rows[0].build)
         esu = any(row.esu and row.build <= counted for row in rows)
         missing = _missing(product, rows, counted, day)
@@ -210,6 +215,11 @@ class Catalogue:
         if heir:
             acceptable += _acceptable(heir, day, esu=False)
         return tuple(sorted(acceptable, reverse=True))
+
+
+def _held(branch: Branch, build: Build) -> Known:
+    rows = [row for row in branch.builds if row.status != DISPUTED]
+    return max((row for row in rows if row.build <= build), default=rows[0], key=lambda row: row.build)
 
 
 def _acceptable(product: Product, day: date, *, esu: bool) -> Iterator[Build]:

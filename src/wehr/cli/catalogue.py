@@ -1,0 +1,338 @@
+"""``wehr catalogue``: what is known of a build, and where it comes from."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from wehr.catalogue import Catalogue, CatalogueError
+from wehr.catalogue.document import Document
+from wehr.catalogue.facts import Product, Provenance
+from wehr.catalogue.load import read
+from wehr.cli.catalogue_view import (
+    assessment_json,
+    build_rows,
+    flaw_rows,
+    print_changes,
+    print_products,
+    print_rows,
+    product_row,
+    show_assessment,
+)
+from wehr.cli.output import BadUse, print_json, print_table
+from wehr.evidence.build import format_build, parse_build
+
+if TYPE_CHECKING:
+    from wehr.catalogue.importers import Reading
+    from wehr.service.config import Config
+
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+_overlay = click.option(
+    "--overlay",
+    "overlays",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Catalogue file or folder to lay over the built-in data; default: the configured folder.",
+)
+_product = click.option(
+    "--product", default="", help='Software ("exim") or product ("Exchange Server 2016").'
+)
+
+
+class _Day(click.ParamType[date]):
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it as 2025-10-14", param, ctx)
+
+
+_at = click.option("--at", type=_Day(), help="As of this day (UTC), such as 2025-10-14; default: today.")
+
+
+@click.group("catalogue")
+def command() -> None:
+    """Ask what is known of a build, on any day, and keep that knowledge fresh."""
+
+
+@command.command()
+@click.argument("build")
+@_product
+@_at
+@_overlay
+@_json
+def assess(build: str, product: str, at: date | None, overlays: tuple[Path, ...], as_json: bool) -> None:
+    """Tell whether BUILD was in support and up to date, and which holes it has.
+
+    BUILD is dotted, such as 15.1.2507.61 or 15.01.2507.061.
+    """
+    day = at or _today()
+    catalogue = _load(overlays)
+    software, wanted = _chosen(catalogue, product)
+    try:
+        numbers = parse_build(build)
+    except ValueError as error:
+        raise BadUse(f"{error}; write it as 15.1.2507.61") from None
+    found = catalogue.assess(numbers, day, software or "exchange")
+    if wanted and found.product and found.product != wanted.name:
+        raise BadUse(f"{format_build(numbers)} is a build of {found.product}, not of {wanted.name}")
+    if as_json:
+        print_json(assessment_json(found, day, catalogue))
+    else:
+        show_assessment(found, day, catalogue)
+
+
+@command.command("list")
+@_product
+@click.option("--vulnerabilities", is_flag=True, help="The holes and what fixes them, instead of builds.")
+@_overlay
+@_json
+def list_(product: str, vulnerabilities: bool, overlays: tuple[Path, ...], as_json: bool) -> None:
+    """List the products, or the builds of one (--product), or vulnerabilities."""
+    catalogue = _load(overlays)
+    software, wanted = _chosen(catalogue, product)
+    chosen = [
+        one
+        for one in catalogue.products
+        if (wanted is None or one is wanted) and (not software or one.software == software)
+    ]
+    if vulnerabilities:
+        rows = [*flaw_rows(catalogue, chosen, all_of_it=wanted is None)]
+    elif product:
+        rows = [row for one in chosen for row in build_rows(one)]
+    else:
+        rows = [product_row(one) for one in chosen]
+    if as_json:
+        print_json(rows)
+    elif product or vulnerabilities:
+        hidden = ("sources", "note", *(("product",) if wanted else ()))
+        print_rows(f"Catalogue of {catalogue.date}", rows, hidden)
+        click.echo("  --json shows the sources and notes, too.")
+    else:
+        print_products(f"Catalogue of {catalogue.date}", chosen)
+
+
+@command.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@_overlay
+@_json
+def lint(folder: Path | None, overlays: tuple[Path, ...], as_json: bool) -> None:
+    """Check catalogue files: order, dates, names, sources; exit code 1 if something is wrong."""
+    from wehr.catalogue.lint import lint as check
+
+    found = check(_documents(overlays, folder))
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(
+            "Wrong", ["file", "what", ""], [(Path(one.file).name, one.subject, one.text) for one in found]
+        )
+    else:
+        click.echo("Nothing is wrong.")
+    if found:
+        raise SystemExit(1)
+
+
+@command.command()
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[OLD [NEW]]")
+@_overlay
+@_json
+def diff(folders: tuple[Path, ...], overlays: tuple[Path, ...], as_json: bool) -> None:
+    """Show what differs: the built-in data against its overlays, or one folder against another."""
+    from wehr.catalogue.changes import changes
+
+    if len(folders) > 2:
+        raise BadUse("name at most two folders: OLD and NEW")
+    old = _built(_read(folders[0] if folders else None, ()))
+    new = _built(_read(folders[1], ()) if len(folders) == 2 else _documents(overlays))
+    found = changes(old, new)
+    if as_json:
+        print_json(found)
+    else:
+        print_changes(found)
+
+
+@command.command()
+@_at
+@click.option("--check", is_flag=True, help="Exit code 1 if the catalogue is stale.")
+@_overlay
+@_json
+def status(at: date | None, check: bool, overlays: tuple[Path, ...], as_json: bool) -> None:
+    """Show how old the catalogue is, what it knows last, and what was imported."""
+    day = at or _today()
+    documents = _documents(overlays)
+    catalogue = _built(documents)
+    after = timedelta(days=_config().catalogue.stale_after)
+    stale = catalogue.stale(day, after)
+    imported = [one for document in documents for one in document.provenance]
+    newest = [product_row(one) for one in catalogue.products]
+    if as_json:
+        print_json(
+            {
+                "date": catalogue.date,
+                "age_days": catalogue.age(day).days,
+                "stale_after_days": after.days,
+                "stale": stale,
+                "products": newest,
+                "imported": imported,
+            }
+        )
+    else:
+        word = "STALE: a newer one is due, `wehr catalogue import` adds to it" if stale else "fresh"
+        click.echo(f"Catalogue of {catalogue.date}, {catalogue.age(day).days} days old on {day}: {word}.")
+        print_products("Newest known", catalogue.products)
+        if imported:
+            columns = ["document", "dated", "from", "read"]
+            print_table(
+                "Imported", columns, [(one.document, one.dated, one.source, one.read) for one in imported]
+            )
+    if check and stale:
+        raise SystemExit(1)
+
+
+@command.command("import")
+@click.argument("sources", nargs=-1, required=True, metavar="FILE|URL...")
+@click.option("--yes", is_flag=True, help="Write without asking.")
+@click.option(
+    "--overlay",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that the new file is written to; default: the configured folder.",
+)
+@click.option(
+    "--complete-to",
+    type=_Day(),
+    help="Vouch that with this import nothing up to this day is missing: the catalogue takes that date.",
+)
+@_json
+def import_(
+    sources: tuple[str, ...], yes: bool, folder: Path | None, complete_to: date | None, as_json: bool
+) -> None:
+    """Take in CVE records, MSRC's CSAF and CVRF documents, and CISA's KEV catalogue.
+
+    Prints what would change, asks, and writes a file of its own beside the built-in data. Importing the same
+    again changes nothing.
+    """
+    from wehr.catalogue.importers.plan import plan
+    from wehr.catalogue.importers.source import write_atomically
+
+    folder = folder or _overlay_folder()
+    documents = _read(None, (folder,))
+    readings, provenance = _readings(sources)
+    try:
+        planned = plan(documents, readings, provenance, _today(), complete_to)
+    except CatalogueError as error:
+        raise BadUse(f"the documents contradict the catalogue: {error}") from None
+    if not as_json:
+        print_changes(planned.changes)
+        if planned.complaints:
+            complaints = [(one.subject, one.text) for one in planned.complaints]
+            print_table("Not taken as it stands", ["", ""], complaints)
+    files = {folder / name: text for name, text in planned.files.items()}
+    wanted = yes or (files and not as_json and _agreed(files))
+    for file, text in files.items() if wanted else ():
+        try:
+            write_atomically(file, text)
+        except OSError as error:
+            raise BadUse(f"{file}: {error.strerror}; name another folder with --overlay") from None
+    written = [str(file) for file in files] if wanted else []
+    if as_json:
+        print_json({"changes": planned.changes, "complaints": planned.complaints, "written": written})
+    elif files:
+        click.echo(f"Written: {', '.join(written)}" if written else "Nothing written.")
+
+
+def _agreed(files: Iterable[Path]) -> bool:
+    try:
+        return click.confirm(f"Write {', '.join(map(str, files))}?", default=False)
+    except click.Abort:  # no terminal to ask at
+        click.echo()
+        return False
+
+
+def _readings(sources: Sequence[str]) -> "tuple[list[Reading], list[Provenance]]":
+    from wehr.catalogue.importers import BadFeed
+    from wehr.catalogue.importers import read as read_feed
+    from wehr.catalogue.importers.source import fetch, sha256
+
+    readings, provenance = [], []
+    for source in sources:
+        try:
+            raw = fetch(source)
+        except BadFeed as error:
+            raise BadUse(str(error)) from None
+        try:
+            reading = read_feed(raw)
+        except BadFeed as error:
+            raise BadUse(f"{source}: {error}") from None
+        readings.append(reading)
+        provenance.append(Provenance(source, sha256(raw), _today(), reading.document, reading.dated))
+    return readings, provenance
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _config() -> "Config":
+    from wehr.service.config import ConfigError, find, load
+
+    try:
+        return load(find())
+    except ConfigError as error:
+        raise BadUse(str(error)) from None
+
+
+def _overlay_folder() -> Path:
+    from wehr.service.state_folder import default_state
+
+    return default_state() / _config().catalogue.overlays
+
+
+def _read(folder: Path | None, overlays: Sequence[Path]) -> tuple[Document, ...]:
+    try:
+        return read(folder, overlays)
+    except CatalogueError as error:
+        raise BadUse(str(error)) from None
+
+
+def _documents(overlays: Sequence[Path], folder: Path | None = None) -> tuple[Document, ...]:
+    for overlay in overlays:
+        if not overlay.exists():
+            raise BadUse(f"{overlay}: no such file or folder")
+    return _read(folder, overlays or (() if folder else (_overlay_folder(),)))
+
+
+def _built(documents: Sequence[Document]) -> Catalogue:
+    try:
+        return Catalogue.of(documents)
+    except CatalogueError as error:
+        raise BadUse(str(error)) from None
+
+
+def _load(overlays: Sequence[Path]) -> Catalogue:
+    return _built(_documents(overlays))
+
+
+def _plain(name: str) -> str:
+    return " ".join(word for word in name.lower().split() if word not in {"microsoft", "server"})
+
+
+def _chosen(catalogue: Catalogue, text: str) -> tuple[str, Product | None]:
+    """What ``--product`` means: a software, or one product and its software."""
+    if not text:
+        return "", None
+    wanted = _plain(text)
+    if wanted in catalogue.software():
+        return wanted, None
+    for product in catalogue.products:
+        if wanted in {_plain(product.name), _plain(product.name).removeprefix("exchange ")}:
+            return product.software, product
+    names = ", ".join((*catalogue.software(), *(product.name for product in catalogue.products)))
+    raise BadUse(f"unknown product {text!r}; known are: {names}")
