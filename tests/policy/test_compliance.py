@@ -72,6 +72,13 @@ def test_ones_own_later_floor_goes_before_microsofts():
     assert floor_for("exchange", (15, 2, 1544, 36), rules, date(2027, 1, 1)) is own
 
 
+def test_ones_own_floor_of_the_same_day_goes_before_microsofts():
+    """It is the operator's house."""
+    own = Floor("15.1", date(2026, 9, 8), "15.1.2507.31")
+
+    assert floor_for("exchange", (15, 1, 2507, 40), Rules(floors=(own,)), TODAY) is own
+
+
 def test_without_the_preset_only_ones_own_floors_hold():
     """`preset = "none"` leaves Microsoft's out."""
     rules = Rules(require=("floor",), preset="none")

@@ -251,10 +251,10 @@ def test_of_several_tenants_only_what_all_would_refuse_is_refused(several):
         assert (found.action is Action.BLOCK) == all(it.action is Action.BLOCK for it in several)
 
 
-def test_an_episode_that_has_ended_counts_no_more_time():
-    """A closed episode whose stamp comes back is at the stage it had reached."""
+def test_a_stamp_that_the_ledger_excuses_is_let_through():
+    """The episode has ended and this stamp has not opened it again."""
     ended = standing(started=None, episode=None)
     closed = Episode(START, ((START, START + 45 * DAY),))
 
-    assert decided(state=standing(episode=closed), days=95).stage == 3
-    assert decided(state=ended, days=95).stage == 1
+    assert decided(state=standing(episode=closed)).reason is Reason.COMPLIANT_LATELY
+    assert decided(state=ended).reason is Reason.COMPLIANT_LATELY

@@ -4,7 +4,7 @@ A rule answers yes, no or cannot tell. All rules that are required must hold; no
 so a server is out of compliance only if one says no.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Annotated, Literal
@@ -134,25 +134,24 @@ def complies(assessment: Assessment, rules: Rules, day: date) -> Compliance:
 
 def floor_for(software: str, build: Build, rules: Rules, day: date) -> Floor | None:
     """The floor that holds for a build on a day: the latest that fits it, the narrowest of one day."""
-    return max(
-        (
-            floor
-            for floor in _floors(rules)
-            if floor.software == software and floor.since <= day and begins_with(build, floor.builds)
-        ),
-        key=lambda floor: (floor.since, len(_numbers(floor.builds))),
-        default=None,
-    )
+    for numbers, floor in _in_force(rules.preset, rules.floors, day):
+        if floor.software == software and build[: len(numbers)] == numbers:
+            return floor
+    return None
+
+
+@lru_cache(maxsize=64)
+def _in_force(preset: str, own: tuple[Floor, ...], day: date) -> tuple[tuple[Build, Floor], ...]:
+    """The floors that have come into force by a day, the latest and narrowest first."""
+    every = (*own, *MICROSOFT_FLOORS) if preset == "exchange-online" else own
+    begun = [(_numbers(floor.builds), floor) for floor in every if floor.since <= day]
+    return tuple(sorted(begun, key=lambda pair: (pair[1].since, len(pair[0])), reverse=True))
 
 
 def begins_with(build: Build, prefix: str) -> bool:
     """Whether a build begins with the numbers of ``prefix``, such as ``15.1``."""
     numbers = _numbers(prefix)
     return build[: len(numbers)] == numbers
-
-
-def _floors(rules: Rules) -> Sequence[Floor]:
-    return (*MICROSOFT_FLOORS, *rules.floors) if rules.preset == "exchange-online" else rules.floors
 
 
 def _supported(assessment: Assessment, _rules: Rules, _day: date) -> Compliance:

@@ -37,8 +37,10 @@ def decide(
     """What is done with a message that one tenant receives.
 
     ``assessment`` is of the build that the message shows, ``effective`` of ``standing.effective_build`` (the
-    same object where it is the same build); both as of the day of ``now``. None: there is no such build.
-    ``stops`` are the pauses and exemptions of this server, past and present. ``key`` places the windows.
+    same object where it is the same build), both as of the day of ``now``. None: there is no such build.
+    ``standing`` takes account of this message already; None if nothing is remembered: then a server out of
+    compliance is at the start of its clock. ``stops`` are the pauses and exemptions of this server, past and
+    present. ``key`` places the windows.
 
     It never raises on account of what a sender wrote.
     """
@@ -119,6 +121,9 @@ def _acquitted(
     if standing and standing.mixed:
         if policy.mixed != "enforce":
             return Reason.MIXED
+    elif standing and (standing.episode is None or standing.episode.intervals[-1][1] is not None):
+        # The ledger excuses this stamp: a compliant one stands before it, or on the same day.
+        return Reason.COMPLIANT_LATELY
     elif effective is not None and effective.build > assessment.build:
         # A stamp is a lower bound: what the server has shown beyond this one counts.
         latest = complies(effective, policy.compliance, day).ok
