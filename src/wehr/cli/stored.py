@@ -1,0 +1,67 @@
+"""What the commands that ask the store have in common: finding it, and reading what they judge by."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+from msgspec import Struct
+
+from wehr.catalogue import CatalogueError, load
+from wehr.cli.config import file_option, read
+from wehr.cli.output import BadUse
+from wehr.ledger import Ledger, LedgerError, Limits, Store, open_store
+from wehr.ledger.report import Basis, ReportRow, report
+from wehr.ledger.rows import ServerRow
+from wehr.service.config import Config
+from wehr.service.state_folder import default_state
+
+
+class Stored(Struct, frozen=True):
+    """An open store, and what its contents are judged by."""
+
+    store: Store
+    config: Config
+    basis: Basis
+
+    def report(self, rows: list[ServerRow]) -> list[ReportRow]:
+        """The report on these servers."""
+        return report(rows, self.basis, self.store.tallies())
+
+
+def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that name configuration and state."""
+    state = click.option(
+        "--state",
+        type=click.Path(path_type=Path),
+        help="State folder; without it $STATE_DIRECTORY, $XDG_STATE_HOME/wehr or ~/.local/state/wehr.",
+    )
+    return file_option(state(command))
+
+
+@contextmanager
+def opened(file: Path | None, state: Path | None) -> Iterator[Stored]:
+    """Open the store beside a running service, which goes on writing; bad ends have exit code 2."""
+    config = read(file)
+    folder = (state or default_state()).absolute()
+    database = folder / "wehr.sqlite"
+    if not database.is_file():
+        raise BadUse(
+            f"there is no store in {folder}: start 'wehr serve' once, or name its folder with --state"
+        )
+    policy = config.policy
+    try:
+        overlays = sorted((folder / config.catalogue.overlays).glob("*.toml"))
+        ledger = Ledger(
+            Limits(memory_days=policy.memory_days, forget_days=policy.forget_days),
+            mixed_enforced=policy.mixed == "enforce",
+        )
+        with open_store(f"sqlite:///{database}", create=False) as store:
+            for key, known in store.load_states():
+                ledger.merge(key, known)
+            catalogue = load(overlays=overlays)
+            yield Stored(store, config, Basis(ledger, catalogue, policy, store.pauses(), time.time()))
+    except (LedgerError, CatalogueError) as error:
+        raise BadUse(str(error)) from None

@@ -1,0 +1,169 @@
+"""The report: what is remembered of servers, in the terms of Microsoft's cmdlet first, then ours."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+
+from msgspec import Struct
+
+from wehr.catalogue import Catalogue
+from wehr.catalogue.types import Assessment, State
+from wehr.evidence import format_build, parse_build
+from wehr.ledger.memory import Ledger
+from wehr.ledger.rows import ServerRow, Tally
+from wehr.policy import Action, Episode, Policy, complies, exemption_stops
+from wehr.policy.ladder import stage_at
+from wehr.policy.pauses import Pause, stops
+from wehr.policy.timeline import Dates, dates
+
+_DAY = 86_400
+
+
+class ReportRow(Struct, frozen=True):
+    """One server. The first ten fields are those of Get-OnPremServerReportInfo; times are UTC."""
+
+    server_fqdn: str
+    build: str | None
+    exchange_server: str | None
+    """The product."""
+    first_detected_date: datetime | None
+    recommended_build_versions: tuple[str, ...]
+    throttle_enabled_date: datetime | None
+    blocking_enabled_date: datetime | None
+    next_stage_throttle_rate: int | None
+    next_stage_block_rate: int | None
+    next_stage_start_date: datetime | None
+    # ours
+    reference: str
+    tenant: str
+    network: str
+    client_ip: str
+    client_name: str
+    software: str
+    relation: str
+    confirmed: bool
+    state: str
+    """What the catalogue says of the build today."""
+    out_of_date: bool
+    rule: str
+    """The rule of the policy that says so, and why."""
+    why: str
+    stage: int
+    mixed: bool
+    silent: bool
+    last_seen: datetime
+    missing_updates: tuple[str, ...]
+    exploited: tuple[str, ...]
+    """Holes of this build that are known to be exploited."""
+    last_action: str
+    last_reason: str
+    messages_accepted: int
+    messages_throttled: int
+    messages_blocked: int
+    would_throttle: int
+    would_block: int
+
+
+class Basis(Struct, frozen=True):
+    """What servers are judged by: ``ledger`` holds their states and those of their network neighbours."""
+
+    ledger: Ledger
+    catalogue: Catalogue
+    policy: Policy
+    pauses: tuple[Pause, ...]
+    now: float
+    """UTC seconds since 1970."""
+
+    @property
+    def today(self) -> date:
+        """The UTC day."""
+        return datetime.fromtimestamp(self.now, UTC).date()
+
+
+def report(rows: Iterable[ServerRow], basis: Basis, tallies: Iterable[Tally] = ()) -> list[ReportRow]:
+    """Every server with what it counts as, the out-of-date ones first, by stage.
+
+    ``tallies`` are messages by outcome; those of other servers are passed over.
+    """
+    counted: dict[str, Counter[tuple[str, bool]]] = {}
+    for tally in tallies:
+        counted.setdefault(tally.ref, Counter())[tally.action, tally.enforced] += tally.messages
+    found = [_row(row, basis, counted.get(row.ref, Counter())) for row in rows]
+    return sorted(found, key=lambda row: (not row.out_of_date, -row.stage, row.server_fqdn, row.network))
+
+
+def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> ReportRow:
+    policy, now = basis.policy, basis.now
+    standing = basis.ledger.standing(row.key, now)
+    build = (standing and standing.effective_build) or (parse_build(row.build) if row.build else None)
+    assessment = basis.catalogue.assess(build, basis.today, row.state.software) if build else None
+    verdict = complies(assessment, policy.compliance, basis.today) if assessment else None
+    out_of_date = verdict is not None and verdict.ok is False
+    stage, course = 0, _NO_DATES
+    if standing and standing.episode and assessment and out_of_date:
+        stage, course = _course(row, standing.episode, assessment, basis)
+    enforced = {action: messages[action, True] for action in (Action.THROTTLE, Action.BLOCK)}
+    return ReportRow(
+        server_fqdn=row.key.name,
+        build=format_build(build) if build else None,
+        exchange_server=assessment.product if assessment else None,
+        first_detected_date=_time(course.first_detected_date or row.state.first_seen),
+        recommended_build_versions=tuple(
+            map(format_build, assessment.recommended_builds if assessment else ())
+        ),
+        throttle_enabled_date=_time(course.throttle_enabled_date),
+        blocking_enabled_date=_time(course.blocking_enabled_date),
+        next_stage_throttle_rate=course.next_stage_throttle_rate,
+        next_stage_block_rate=course.next_stage_block_rate,
+        next_stage_start_date=_time(course.next_stage_start_date),
+        reference=row.ref,
+        tenant=row.key.tenant,
+        network=row.key.network,
+        client_ip=row.client_ip,
+        client_name=row.client_name,
+        software=row.state.software,
+        relation=row.relation,
+        confirmed=row.state.confirmed_at > 0,
+        state=assessment.state if assessment else State.UNKNOWN,
+        out_of_date=out_of_date,
+        rule=verdict.rule if verdict else "",
+        why=verdict.why if verdict else "shows no build",
+        stage=stage,
+        mixed=bool(standing and standing.mixed),
+        silent=now - row.state.last_seen > policy.silent_days * _DAY,
+        last_seen=datetime.fromtimestamp(int(row.state.last_seen), UTC),
+        missing_updates=tuple(update.name for update in assessment.missing_updates) if assessment else (),
+        exploited=_exploited(assessment),
+        last_action=row.action if row.enforced else Action.ACCEPT,
+        last_reason=row.reason,
+        messages_accepted=messages.total() - sum(enforced.values()),
+        messages_throttled=enforced[Action.THROTTLE],
+        messages_blocked=enforced[Action.BLOCK],
+        would_throttle=messages[Action.THROTTLE, False],
+        would_block=messages[Action.BLOCK, False],
+    )
+
+
+_NO_DATES = Dates(0.0, None, None, None, None, None)
+"""Of a server whose clock does not run."""
+
+
+def _course(row: ServerRow, episode: Episode, assessment: Assessment, basis: Basis) -> tuple[int, Dates]:
+    """The stage a server is in, and its dates."""
+    policy = basis.policy
+    held = (
+        *policy.stops(assessment),
+        *stops(basis.pauses, row.key, policy.pause_days),
+        *exemption_stops(policy.exemptions, row.key, row.client_ip, row.client_name),
+    )
+    ladder, place = policy.course(assessment, episode, held, basis.now)
+    return stage_at(ladder, place), dates(ladder, episode, held, basis.now, place)
+
+
+def _exploited(assessment: Assessment | None) -> tuple[str, ...]:
+    holes = assessment.vulnerabilities if assessment else ()
+    return tuple(hole.cve for hole in holes if hole.exploited and hole.certain)
+
+
+def _time(at: float | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(int(at), UTC)
