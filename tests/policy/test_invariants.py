@@ -149,6 +149,13 @@ class History(RuleBasedStateMachine):
         if decision.refused:
             self.check_refusal(server, build, decision, history)
 
+    @rule(server=servers, times=st.integers(1, 12), hours=st.integers(24, 24 * 14))
+    def nobody_patches(self, server, times, hours):
+        """The old build goes on showing: without this, few histories come to the later stages."""
+        for _ in range(times):
+            self.time_passes(hours)
+            self.message(server, "15.1.2507.17")
+
     def first_bad(self, server):
         """When an old build was first seen there: by another name too, for a renamed server inherits."""
         return min(
