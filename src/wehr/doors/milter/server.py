@@ -230,8 +230,7 @@ class _Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(server.limits.unread)
         sock = transport.get_extra_info("socket")
         if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._quick_ack = sock
+            self._quick_ack = sock  # TCP_NODELAY is set by the event loop
 
     def data_received(self, data: bytes) -> None:
         """Answer what is to be answered.

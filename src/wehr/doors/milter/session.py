@@ -67,6 +67,8 @@ class Phase(IntEnum):
     CLOSED = 7
 
 
+_HEADERS = Phase.HEADERS
+
 _ALWAYS: Mapping[int, Phase] = {codec.QUIT_NEW: Phase.NEGOTIATED, codec.QUIT: Phase.CLOSED}
 _FRESH = {**_ALWAYS, codec.HELO: Phase.CLIENT, codec.MAIL: Phase.SENDER, codec.ABORT: Phase.CLIENT}
 _CONTENT = {
@@ -139,12 +141,13 @@ class MilterSession:
         """
         self._size += len(data)
         answers = b""
+        telling = _TELLING
         try:
             for command, buffer, start, stop in self._frames.feed(data):
                 if command == MACRO:
-                    if start < stop and buffer[start] in _TELLING:
+                    if start < stop and buffer[start] in telling:
                         self._macros = buffer[start:stop]
-                elif command == HEADER and self.phase == Phase.HEADERS:
+                elif command == HEADER and self.phase == _HEADERS:
                     if buffer[start : start + 9].lower() == b"received\0":
                         self._keep(buffer[start + 9 : min(stop, start + 9 + MAX_FIELD)])
                     if HEADER not in self._silent:
@@ -184,20 +187,11 @@ class MilterSession:
             case codec.CONNECT:
                 self._learn_client(*codec.decode_connect(payload), self._macros_of(codec.CONNECT))
             case codec.NEGOTIATE:
-                return self._negotiate(codec.decode_offer(payload))
+                self._silent, agreed = _agreement(codec.decode_offer(payload))
+                return agreed
             case codec.ABORT | codec.QUIT | codec.QUIT_NEW:
                 self._forget_message()
         return b"" if command in self._silent else _CONTINUE
-
-    def _negotiate(self, offer: Offer) -> bytes:
-        """Take of the offer what we wish for: a flag that was not offered must not come back."""
-        if offer.version < 2:
-            raise ProtocolError(f"milter protocol version {offer.version}")
-        steps = offer.steps & WANTED_STEPS
-        actions = offer.actions & codec.CAN_SET_MACROS
-        self._silent = _UNANSWERED.union(command for command, flag in codec.QUIET.items() if steps & flag)
-        macros = WANTED_MACROS if actions else ()
-        return codec.encode_offer(Offer(min(offer.version, 6), actions, steps, macros))
 
     def _decided(self, command: int) -> bytes:
         """Ask for the verdict, if that was not done at the end of the headers."""
@@ -288,6 +282,22 @@ class MilterSession:
         self._room -= len(field)
         if self._room >= 0 and len(self._trace) < MAX_FIELDS:
             self._trace.append(field.removesuffix(b"\0"))
+
+
+@lru_cache(maxsize=16)
+def _agreement(offer: Offer) -> tuple[frozenset[int], bytes]:
+    """Which commands are not to be answered, and the answer to an offer: what we wish for of it.
+
+    Raises:
+        ProtocolError: a version that nobody speaks.
+    """
+    if offer.version < 2:
+        raise ProtocolError(f"milter protocol version {offer.version}")
+    steps = offer.steps & WANTED_STEPS
+    actions = offer.actions & codec.CAN_SET_MACROS
+    silent = _UNANSWERED.union(command for command, flag in codec.QUIET.items() if steps & flag)
+    macros = WANTED_MACROS if actions else ()
+    return silent, codec.encode_offer(Offer(min(offer.version, 6), actions, steps, macros))
 
 
 def _text(name: bytes) -> str:
