@@ -2,8 +2,9 @@
 
 from wehr.evidence.address import client_network
 from wehr.evidence.build import Build, format_build, parse_build
-from wehr.evidence.handover import handover, sighting
+from wehr.evidence.handover_hop import handover, sighting
 from wehr.evidence.headers import split_headers
+from wehr.evidence.inspection import Inspection, inspect
 from wehr.evidence.own import Own
 from wehr.evidence.received import parse_hop
 from wehr.evidence.types import Confidence, Handover, Hop, Relation, Session, Sighting
@@ -13,6 +14,7 @@ __all__ = [
     "Confidence",
     "Handover",
     "Hop",
+    "Inspection",
     "Own",
     "Relation",
     "Session",
@@ -20,6 +22,7 @@ __all__ = [
     "client_network",
     "format_build",
     "handover",
+    "inspect",
     "parse_build",
     "parse_hop",
     "sighting",

@@ -7,10 +7,15 @@ from publicsuffixlist import PublicSuffixList
 
 _CACHED = 8192
 
+# RFC 5737 and RFC 3849: in examples and in anonymised mail these stand for public addresses.
+_DOCUMENTATION = [
+    ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+]
+
 
 @lru_cache(maxsize=_CACHED)
 def canonical(text: str) -> str:
-    """The address as `ipaddress` prints it, IPv4-mapped ones as IPv4, without brackets or zone; "" if none."""
+    """The address as `ipaddress` prints it, IPv4-mapped as IPv4, bare of brackets and zone; "" if none."""
     address = _parsed(text)
     return "" if address is None else str(address)
 
@@ -31,7 +36,9 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
 def is_public(ip: str) -> bool:
     """Whether a peer with this address is on the Internet, rather than inside somebody's network."""
     address = _parsed(ip)
-    return address is not None and address.is_global and not address.is_multicast
+    if address is None or address.is_multicast:
+        return False
+    return address.is_global or any(address in network for network in _DOCUMENTATION)
 
 
 @lru_cache(maxsize=_CACHED)
@@ -43,7 +50,7 @@ def is_loopback(ip: str) -> bool:
 
 @lru_cache(maxsize=_CACHED)
 def names_a_host(ip: str) -> bool:
-    """Whether an address tells one host from another: loopback and link-local ones (every DAG has them) do not."""
+    """Whether an address tells hosts apart: loopback and link-local ones (every DAG has them) do not."""
     address = _parsed(ip)
     return address is not None and not (
         address.is_loopback or address.is_link_local or address.is_unspecified
@@ -79,18 +86,12 @@ def registered_domain(name: str) -> str:
 def same_host(stamped: str, shown: str) -> bool:
     """Whether a stamped name and one shown by the client may well be the same organisation's host.
 
-    Equal names and equal registered domains agree. Equal first labels agree only where the stamped name has no
-    registered domain (``EX01`` or ``ex01.corp.local`` for ``ex01.example.org``): two registered domains that
+    Equal names and equal registered domains agree. Equal first labels agree only where the stamped name has
+    none of its own (``EX01`` or ``ex01.corp.local`` for ``ex01.example.org``): two registered domains that
     differ contradict each other, however alike ``mail.example.org`` and ``mail.example.net`` look.
     """
     stamped, shown = stamped.lower().rstrip("."), shown.lower().rstrip(".")
-    if (
-        not stamped
-        or not shown
-        or shown in ("localhost", "unknown")
-        or canonical(shown)
-        or canonical(stamped)
-    ):
+    if not (stamped and shown) or shown in ("localhost", "unknown") or canonical(shown) or canonical(stamped):
         return False
     if stamped == shown:
         return True

@@ -4,27 +4,30 @@ import re
 
 MAX_LINE = 500
 
-_RECIPIENT = re.compile(rb" [Ff][Oo][Rr] [^ ;()]++")
-_LOCAL_PART = re.compile(rb"[^ <>()\[\]\",;:=@]++@")
-_USER = re.compile(rb" ?\((?:envelope-(?:from|sender)|authenticated|account|Authenticated sender)[^()]*+\)")
-_UNPRINTABLE = re.compile(r"[^ -~]")
+_RECIPIENT = re.compile(rb"<[^>]*+>?|[^ ;]*+")
+_USER = re.compile(rb" ?\((?:authenticated|Authenticated sender|account)[^()]*+\)")
+_LOCAL_PART = bytes(code for code in range(256) if code not in b' <>()[]",;:=')
+_PRINTABLE = bytes(code if 0x20 <= code < 0x7F else 0x3F for code in range(256))
 
 
 def display_line(line: bytes) -> str:
     """An unfolded ``Received`` field as evidence to be shown, at most `MAX_LINE` characters.
 
-    The for-clause, envelope and user comments are left out, an address elsewhere keeps its host alone, and
-    whatever is not printable ASCII becomes ``?``.
+    The for-clause and the names of authenticated users are left out, other addresses keep their host alone,
+    and whatever is not printable ASCII becomes ``?``.
     """
-    head, found, tail = line[: 2 * MAX_LINE].partition(b" for <")
-    if found:
-        tail = tail.partition(b">")[2]
+    head, found, tail = line[: 2 * MAX_LINE].partition(b" for ")
+    if found and (recipient := _RECIPIENT.match(tail)):
+        tail = tail[recipient.end() :]
     line = head + tail
-    if b"@" in line or b"uthenticated" in line:
-        line = _LOCAL_PART.sub(b"", _USER.sub(b"", _RECIPIENT.sub(b"", line)))
-    return printable(line[:MAX_LINE].decode("latin-1"))
+    if b"@" in line:
+        *before, last = line.split(b"@")
+        line = b"".join([part.rstrip(_LOCAL_PART) for part in before]) + last
+    if b"uthenticated" in line:
+        line = _USER.sub(b"", line)
+    return line[:MAX_LINE].translate(_PRINTABLE).decode("ascii")
 
 
 def printable(text: str) -> str:
     """The text with ``?`` for whatever is not printable ASCII."""
-    return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub("?", text)
+    return text.encode("latin-1", "replace").translate(_PRINTABLE).decode("ascii")

@@ -14,9 +14,9 @@ from wehr.evidence.types import Session
 class Own(Struct, frozen=True):
     """The receiver's own side, as configured.
 
-    ``names`` are host names of its own (``.example.org`` stands for every name below it), ``networks`` its own
-    networks (CIDR or single addresses), ``relays`` names and networks of trusted relays: a backup MX, a hosted
-    filter, a gateway. The hop that a trusted relay stamped is believed, and the one before it judged.
+    ``names`` are its host names (``.example.org`` stands for every name below it), ``networks`` its networks
+    (CIDR or single addresses), ``relays`` names and networks of trusted relays: a backup MX, a hosted filter,
+    a gateway. The hop that a trusted relay stamped is believed, and the one before it judged.
 
     Raises:
         ValueError: an entry of ``networks`` is no network.
@@ -103,7 +103,7 @@ def _is_network(entry: str) -> bool:
 
 
 def step_over(trace: Sequence[bytes], session: Session, own: Own) -> tuple[int, Session]:
-    """Past the hops of the receiver and the relays it trusts: the index of the next, and the peer it speaks for.
+    """Past the hops of the receiver and its trusted relays: the next one's index, and the peer it speaks for.
 
     A from-clause is believed only as far as a chain of known hosts reaches back from the client. So whoever
     forges a hop of ours on top of a message is stepped past it, but shifts the blame to no other address.

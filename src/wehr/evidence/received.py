@@ -6,7 +6,6 @@ them round, lose brackets and run past any line length, so nothing is required a
 """
 
 import re
-from functools import lru_cache
 
 from wehr.evidence.address import canonical
 from wehr.evidence.recognise import recognise
@@ -27,8 +26,10 @@ def _comment(depth: int) -> bytes:
 
 
 _KEYWORD = rb"[Ff][Rr][Oo][Mm]|[Ff][Oo][Rr]|[Bb][Yy]|[Vv][Ii][Aa]|[Ww][Ii][Tt][Hh]|[Ii][Dd]"
-_WORD = rb"([^ ();]*+) ?"
-# What follows the word, up to the next keyword. A parenthesis that is never closed is an ordinary character.
+# A word is cut at 255 bytes, the longest host name there is (RFC 1035 section 2.3.4).
+_WORD = rb"([^ ();]{0,255}+)[^ ();]*+ ?"
+# What follows the word, up to the next keyword (which "ID (1493616)" of Runbox is not). A parenthesis that is
+# never closed is an ordinary character.
 _PHRASE = rb"(?: ?(?:" + _comment(_DEPTH) + rb"|(?!(?:" + _KEYWORD + rb") (?!\(\d))[^ ();]++|[()]))*+"
 _NOTE = rb"(" + _PHRASE + rb") ?"
 
@@ -39,23 +40,20 @@ _IN_ORDER = re.compile(
 )  # fmt: skip
 # One clause, for the rest of the fields. The word after a keyword is taken whatever it is, for a client may
 # well call itself "by"; all behind the first ";" is the date.
-_CLAUSE = re.compile(rb"(?:(" + _KEYWORD + rb")(?=[ (]) ?" + _WORD + rb")?+" + _NOTE + rb"(;.*+)?+", re.DOTALL)
+_CLAUSE = re.compile(
+    rb"(?:(" + _KEYWORD + rb")(?=[ (]) ?" + _WORD + rb")?+" + _NOTE + rb"(;.*+)?+", re.DOTALL
+)
 _NONE = (b"", b"")
 
-_LITERAL = rb"(\d{1,3}+(?:\.\d{1,3}+){3}|[0-9A-Fa-f]*+:[0-9A-Fa-f:.]++)(?:%\w++)?+"
+_LITERAL = rb"(\d{1,3}+(?:\.\d{1,3}+){3}|[0-9A-Fa-f]{0,4}+:[0-9A-Fa-f:.]{1,41}+)(?:%\w++)?+"
 _BRACKETED = re.compile(rb"\[(?:[Ii][Pp][Vv]6:)?" + _LITERAL + rb"\]")
-_BARE = re.compile(rb"(?:^|[( @])(?:[Ii][Pp][Vv]6:)?" + _LITERAL + rb"(?=[\]) :,]|$)")
+_BARE = re.compile(rb"\((?:[^ ()]*@|/)?(?:[Ii][Pp][Vv]6:)?" + _LITERAL + rb"(?=[) :,])")
 # The HELO name where it is not the word itself: qmail and IronPort (HELO x), Exim helo=x, ZMailer "EHLO x".
 _CLAIMED = re.compile(rb"[( \"](?:HELO |EHLO |helo=)([^ ()\"]++)")
 _LOOKED_UP = re.compile(rb"\((?:[^ ()@\[\]]*+@)?([^ ()@\[\]=:]++)(?= ?\[| ?\))")
 _LOCAL = frozenset(
     {"local", "lmtp", "lmtps", "lmtpa", "lmtpsa", "mapi", "http", "https", "imap", "pop3", "userid"}
 )
-
-
-@lru_cache(maxsize=8192)
-def _text(raw: bytes) -> str:
-    return raw.decode("latin-1")
 
 
 def unfold(field: bytes) -> bytes:
@@ -80,13 +78,12 @@ def _in_any_order(line: bytes) -> Stamp:
             break
     origin, origin_note = clauses.get(b"from", _NONE)
     by, note = clauses.get(b"by", _NONE)
-    via = b" ".join(clauses.get(b"via", _NONE))
     return Stamp(
         origin=origin,
         origin_note=origin_note,
         by=by.rstrip(b","),
-        note=note + via[via.index(b"(") :] if b"(" in via else note,
-        via=via,
+        note=note,
+        via=b" ".join(clauses.get(b"via", _NONE)),
         protocol=b" ".join(clauses.get(b"with", _NONE)).rstrip(),
         id=clauses.get(b"id", _NONE)[0].rstrip(b","),
         recipient=clauses.get(b"for", _NONE)[0],
@@ -106,7 +103,7 @@ def hop_of(stamp: Stamp) -> Hop:
     """What the clauses of one hop say."""
     software, version, build = recognise(stamp)
     helo, from_name, from_ip = _origin(stamp.origin, stamp.origin_note)
-    protocol = _text(stamp.protocol.partition(b" (")[0])
+    protocol = stamp.protocol[:255].partition(b" (")[0].decode("latin-1")
     return Hop(
         by=stamped_name(stamp.by),
         by_ip=by_address(stamp),
@@ -115,7 +112,7 @@ def hop_of(stamp: Stamp) -> Hop:
         from_ip=from_ip,
         protocol=protocol,
         software=software,
-        version=_text(version),
+        version=version.decode("latin-1"),
         build=build,
         submission=_is_submission(stamp, protocol),
     )
@@ -129,36 +126,38 @@ def stamped_name(by: bytes) -> str:
 
 def by_address(stamp: Stamp) -> str:
     """The address that the stamping server gives itself, canonical; "" if none."""
-    return _address(stamp.note) or canonical(_text(stamp.by))
+    return canonical(stamp.by.decode("latin-1")) or _address(stamp.note)
 
 
 def _name(word: bytes) -> str:
     """A host name; of an address (``user@host``) the host alone, for no local part is kept."""
-    return _text(word.rpartition(b"@")[2])
+    return word.rpartition(b"@")[2].decode("latin-1")
 
 
 def _address(note: bytes) -> str:
-    """The address in a comment: a bracketed one before a bare one, since a host name may look like the latter."""
+    """The address in a comment: a bracketed one before a bare one, which may be a name."""
     if not note:
         return ""
     match = _BRACKETED.search(note) or _BARE.search(note)
-    return canonical(_text(match[1])) if match else ""
+    return canonical(match[1].decode("latin-1")) if match else ""
 
 
 def _origin(word: bytes, note: bytes) -> tuple[str, str, str]:
     """The HELO name, the name that the stamping server looked up, and the address, of the peer."""
     helo = _name(word)
     if not note:
-        return helo, "", canonical(_text(word))
+        return helo, "", canonical(word.decode("latin-1"))
     claimed = _CLAIMED.search(note)
     if claimed is None:
         looked_up = _LOOKED_UP.match(note)
-        name = _text(looked_up[1].rstrip(b".")) if looked_up and b"may be forged" not in note else ""
-        if name == "unknown" or canonical(name):
+        name = looked_up[1].rstrip(b".").decode("latin-1") if looked_up else ""
+        if b"may be forged" in note:
             name = ""
-        return helo, name, _address(note) or canonical(_text(word))
-    # With (HELO x) in front, an address inside it is the client's word, not the server's.
-    ip = _address(note[claimed.end() :] if note.startswith(b"(HELO") else note) or canonical(_text(word))
+        if name in ("unknown", "unverified") or canonical(name):
+            name = ""
+        return helo, name, _address(note) or canonical(word.decode("latin-1"))
+    # An address in HELO is the client's word, not the server's.
+    ip = _address(note[: claimed.start()] + note[claimed.end() :]) or canonical(word.decode("latin-1"))
     name = "" if helo == "unknown" or canonical(helo) else helo
     return _name(claimed[1]), name, ip
 
@@ -168,8 +167,7 @@ def _is_submission(stamp: Stamp, protocol: str) -> bool:
     return (
         first in _LOCAL
         or b"from userid" in stamp.note
-        or stamp.head.startswith(b"(qmail")
-        and b"network" not in stamp.head
+        or (stamp.head.startswith(b"(qmail") and b"network" not in stamp.head)
         or stamp.origin == b"Pickup"
         or stamp.origin_note.startswith(b"pickup service")
     )

@@ -15,7 +15,6 @@ from wehr.evidence.recognisers import (
 )
 
 
-
 class _Table:
     """The entries of one place, found by one search for all their markers; the leftmost in the text wins."""
 
@@ -30,7 +29,7 @@ class _Table:
 
 _NOTES, _PROTOCOLS = _Table(Place.NOTE), _Table(Place.PROTOCOL)
 
-# with-clauses of nothing but a protocol (RFC 3848 and older habits) name no software: the common case, made quick.
+# with-clauses of nothing but a protocol (RFC 3848, older habits) name no software: the common case.
 _PLAIN = frozenset(
     {b"", b"SMTP", b"ESMTP", b"ESMTPS", b"ESMTPA", b"ESMTPSA", b"ASMTP", b"LMTP", b"HTTP", b"UTF8SMTPS"}
 )
@@ -45,16 +44,15 @@ _IN_ID = b"id"
 _FOUR = re.compile(rb"\d{1,9}(?:\.\d{1,9}){3}$")
 _NUMBER = re.compile(rb"\d{1,9}(?:[._]\d{1,9}){1,5}(?![.\d])")
 _MAJORS = frozenset({4, 5, 8, 14, *range(15, 20)})
-"""First numbers of Exchange builds: 4.0, 5.0 and 5.5, 2007, 2010, 2013 to SE and room to grow. No address or date."""
-
+"""First numbers of Exchange builds: 4.0, 5.x, 2007, 2010, 2013 to SE, and room to grow."""
 
 
 def recognise(stamp: Stamp) -> tuple[str, bytes, Build | None]:
-    """The software ("unknown" if none is told), the version as stamped, the same as integers where it is one."""
+    """The software ("unknown" if none is told), its version as stamped, and as integers where numeric."""
     protocol = stamp.protocol
     if protocol == b"mapi":
         return _exchange(stamp.by, stamp.id)
-    software, version, build = _named(protocol, stamp.note)
+    software, version, build = _named(protocol[:512], stamp.note[:512])
     if software == "exchange":
         return _exchange(stamp.by, stamp.id if version == _IN_ID else version)
     if software:
@@ -77,7 +75,7 @@ def _named(protocol: bytes, note: bytes) -> tuple[str, bytes, Build | None]:
         return entry.software, _IN_ID, None
     match = entry.version.search(text) if entry.version else None
     version = match[1] if match else b""
-    # Windows' SMTP service shows a Windows build: kept as text, for as a build it would pass for an Exchange one.
+    # Windows' SMTP service shows a build of Windows: kept as text, lest it pass for one of Exchange.
     return entry.software, version, None if entry.software == "smtpsvc" else _build(version)
 
 

@@ -1,8 +1,8 @@
 """Which software wrote a hop, and which version: a table.
 
-An entry names the software, the place in the hop that gives it away (a literal marker, so that the test costs
-nanoseconds) and how the version is read there. Adding one is one entry here and one fixture line in the tests.
-Only what the stamping server says of itself is looked at, never the from-clause, whose words are the client's.
+An entry names the software, the place in the hop that gives it away, a literal marker there, and how the
+version is read. Adding one is one entry here and one fixture line in the tests. Only what the stamping server
+says of itself is looked at: the words of the from-clause are the client's.
 """
 
 import re
@@ -55,8 +55,8 @@ _NUMBER = rb"(\d++(?:\.\d++)++)"
 _PROTOCOL, _NOTE = Place.PROTOCOL, Place.NOTE
 
 RECOGNISERS: tuple[Recogniser, ...] = (
-    # Microsoft. The IMS and IMC are Exchange 5.x and 4.0. SMTPSVC is Windows' own SMTP service, under Exchange
-    # 2000 and 2003 or plain IIS: its number is a Windows build.
+    # Microsoft. IMS and IMC are Exchange 5.x and 4.0. SMTPSVC is Windows' own SMTP service, under Exchange
+    # 2000 and 2003 or plain IIS: its number is a build of Windows.
     _entry("exchange", _PROTOCOL, b"Microsoft SMTP Server", from_id=True),
     _entry("exchange", _PROTOCOL, b"ShadowRedundancy", from_id=True),
     _entry("exchange", _PROTOCOL, b"MailboxResubmission", from_id=True),
@@ -132,6 +132,7 @@ SHAPES: tuple[Shape, ...] = (
     _shape("qmail", "head", rb"^\(qmail \d"),
     _shape("qmail", "note", rb"^(?:\([^()]*\) )?\(qmail-"),
     # Sendmail prints its version and that of its configuration: (8.15.2/8.15.2), (AIX4.3/8.9.3/8.9.3).
+    _shape("sendmail", "via", rb"^\w++ \(\d++\.SGI\.(8\.\d++\.\d++[^ /():]*+)/"),
     _shape("sendmail", "note", rb"\( ?(?:[^ /()]++/)??(?:\d++\.SGI\.)?(8\.\d++\.\d++[^ /():]*+)[/)]"),
     # An Exim message id (Exim specification, "Message identification"; longer since 4.97), the name hidden.
     _shape(

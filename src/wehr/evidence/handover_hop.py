@@ -47,7 +47,7 @@ def handover(
     own: Own = _NOBODY,
     connector_names: tuple[str, ...] = (),
 ) -> Handover:
-    """Tell who handed a message over, from its ``Received`` fields and what the mail system knows of the client.
+    """Tell who handed a message over, by its ``Received`` fields and what is known of the client.
 
     An on-premises Exchange that stamped the handover hop is direct; one that stands deeper is behind a relay,
     whatever the relay is. Without one, the software of the handover hop is named, if it is recognised.
@@ -76,7 +76,7 @@ def handover(
 
 
 def sighting(found: Handover, session: Session, at: float) -> Sighting | None:
-    """The sighting that a handover amounts to, at a time in UTC seconds; None where it says nothing of a server."""
+    """The sighting that a handover amounts to, at a time in UTC seconds; None where no server was told."""
     ip = found.client_ip or session.client_ip
     if found.relation is Relation.NONE or not ip:
         return None
@@ -140,17 +140,29 @@ def _lifted(found: _Stamped, deeper: Sequence[bytes]) -> _Stamped:
 
     One server prints different numbers as transport, store driver and front end: each is a lower bound.
     """
+    marks: tuple[bytes, ...] = ()
     for field in deeper:
-        if _CANDIDATE(field, 0, MAX_FIELD):
-            other = _exchange(field)
-            if (
-                other is not None
-                and other.build is not None
-                and (found.build is None or other.build > found.build)
-                and _one_host(found.stamp, other.stamp)
-            ):
-                found = _Stamped(found.line, found.stamp, found.software, other.version, other.build)
+        if not _CANDIDATE(field, 0, MAX_FIELD):
+            continue
+        marks = marks or _marks(found.stamp)
+        text = field[:MAX_FIELD].lower()
+        if not any(mark in text for mark in marks):
+            continue
+        other = _exchange(field)
+        if (
+            other is not None
+            and other.build is not None
+            and (found.build is None or other.build > found.build)
+            and _one_host(found.stamp, other.stamp)
+        ):
+            found = _Stamped(found.line, found.stamp, found.software, other.version, other.build)
     return found
+
+
+def _marks(stamp: Stamp) -> tuple[bytes, ...]:
+    """What another hop of the same host must hold: its short name, or its address."""
+    short = by_name(stamp.by).partition(".")[0]
+    return tuple(mark.encode() for mark in (short, by_address(stamp)) if mark)
 
 
 def _one_host(stamp: Stamp, other: Stamp) -> bool:
@@ -180,7 +192,9 @@ def _confidence(name: str, stamp: Stamp, peer: Session, connector_names: tuple[s
     ):
         return Confidence.CONFIRMED
     ip = by_address(stamp)
-    return Confidence.CONFIRMED if names_a_host(ip) and ip == canonical(peer.client_ip) else Confidence.PLAUSIBLE
+    return (
+        Confidence.CONFIRMED if names_a_host(ip) and ip == canonical(peer.client_ip) else Confidence.PLAUSIBLE
+    )
 
 
 @lru_cache(maxsize=8192)
