@@ -1,9 +1,10 @@
 """Merges of server states: exact laws, bounds, the stored form."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wehr.evidence.types import Confidence, Relation, Sighting
@@ -44,7 +45,7 @@ sightings = st.builds(
 facts = st.lists(st.tuples(sightings, st.sampled_from([True, False, None])), min_size=1, max_size=40)
 
 
-def remember(seen: list[tuple[Sighting, bool | None]]) -> ServerState:
+def remember(seen: Sequence[tuple[Sighting, bool | None]]) -> ServerState:
     """The state after these sightings, in this order."""
     state = None
     for sighting, compliant in seen:
@@ -170,3 +171,49 @@ def test_what_is_no_state_is_refused(data: bytes) -> None:
     """Foreign or newer bytes are an error, never half a state."""
     with pytest.raises(ValueError, match=r".+"):
         unpack_state(data)
+
+
+@given(facts)
+def test_a_compliant_sighting_ends_every_episode(seen: list[tuple[Sighting, bool | None]]) -> None:
+    """Whatever came before, after a compliant stamp no clock runs: a patched server is let in at once."""
+    state = remember(seen)
+    patched = Sighting(
+        state.last_seen + 1, "n", "w", "exchange", (15, 2, 9999, 1), Relation.DIRECT, Confidence.NONE
+    )
+
+    episode = find_episode(observe(state, patched, compliant=True))
+
+    assert episode is None or episode.intervals[-1][1] is not None
+
+
+few = st.lists(
+    st.tuples(st.floats(0, 120), st.sampled_from([(15, 1, 2507, 6), (15, 1, 2507, 61)]), st.booleans()),
+    min_size=1,
+    max_size=30,
+)
+
+
+@given(few, st.floats(0, 100))
+def test_a_running_clock_is_not_moved_by_more_of_the_same(
+    story: list[tuple[float, tuple[int, ...], bool]], later: float
+) -> None:
+    """A further non-compliant sighting neither restarts nor shortens an open episode."""
+    state = remember(
+        [
+            (Sighting(START + day * DAY, "n", "w", "exchange", build, Relation.DIRECT, Confidence.NONE), ok)
+            for day, build, ok in story
+        ]
+    )
+    episode = find_episode(state)
+    assume(episode is not None and episode.intervals[-1][1] is None)
+    more = Sighting(
+        state.last_seen + later * DAY + 1,
+        "n",
+        "w",
+        "exchange",
+        (15, 1, 2507, 6),
+        Relation.DIRECT,
+        Confidence.NONE,
+    )
+
+    assert find_episode(observe(state, more, compliant=False)) == episode

@@ -1,0 +1,34 @@
+"""The stores that the contract tests run over."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wehr.ledger.store import Store, open_store
+
+
+@pytest.fixture(params=["sqlite"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store of each engine."""
+    return f"sqlite:///{tmp_path}/state/wehr.sqlite"
+
+
+@pytest.fixture
+def opener(store_url: str) -> Iterator[Callable[[], Store]]:
+    """Opens the store as often as wanted; all are closed at the end."""
+    opened: list[Store] = []
+
+    def open_one() -> Store:
+        opened.append(open_store(store_url))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(opener: Callable[[], Store]) -> Store:
+    """An empty store."""
+    return opener()
