@@ -19,7 +19,7 @@ from wehr.doors.milter import Event as DoorEvent
 from wehr.doors.milter import Limits as DoorLimits
 from wehr.doors.milter import MilterServer
 from wehr.evidence import Own
-from wehr.ledger import Carrier, Journal, Learned, Ledger, LedgerError, Limits, open_store
+from wehr.ledger import Carrier, Entry, Journal, Learned, Ledger, LedgerError, Limits, open_store
 from wehr.policy.pauses import Pause, stops
 from wehr.service.clock import Clock, system_clock
 from wehr.service.config import Config, split_address
@@ -44,7 +44,15 @@ class Service:
     ``addresses`` are the milter's, as Postfix writes them, once it is started.
     """
 
-    def __init__(self, config: Config, folder: StateFolder, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        folder: StateFolder,
+        clock: Clock = system_clock,
+        observer: Callable[[Entry], None] | None = None,
+    ) -> None:
+        """Put it together; ``observer`` is shown each decision once it is in the journal."""
+        self._observer = observer
         self.config = config
         self.folder = folder
         self.clock = clock
@@ -93,7 +101,7 @@ class Service:
             self._ledger,
             secret=store.secret,
             clock=self.clock,
-            record=self._journal.append,
+            record=self._record,
             pauses=lambda server: stops(self.pauses, server, policy.pause_days) if self.pauses else (),
             on_error=lambda error: self._error("message accepted after an error", error=repr(error)[:500]),
         )
@@ -101,6 +109,11 @@ class Service:
         carrying = asyncio.create_task(self._carry_forever())
         self._closing.push_async_callback(_cancelled, carrying)
         await self._open_doors(gate)
+
+    def _record(self, entry: Entry) -> None:
+        self._journal.append(entry)
+        if self._observer:
+            self._observer(entry)
 
     def _setting(self, catalogue: Catalogue) -> Setting:
         config = self.config

@@ -1,0 +1,92 @@
+"""``wehr demo``: a hundred days in half a minute."""
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+import rich_click as click
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from wehr.cli.output import BadUse
+from wehr.cli.report import print_report
+from wehr.service.config import Log
+from wehr.service.demonstration import Demonstration, Today
+from wehr.service.logs import configure
+from wehr.service.state_folder import StartError
+
+
+@click.command("demo")
+@click.option(
+    "--seconds", type=click.FloatRange(0), default=30.0, show_default=True, help="How long it plays."
+)
+@click.option(
+    "--days", type=click.IntRange(1, 400), default=100, show_default=True, help="Days that it plays."
+)
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the state in this new folder.")
+def command(seconds: float, days: int, keep: Path | None) -> None:
+    """Play 100 days in half a minute: five servers, the real milter door, no mail system needed.
+
+    One server is never patched, one is patched, one paused, one renamed, one up to date. The report ends it.
+    """
+    configure(Log(level="error"))
+    if keep and keep.exists() and any(keep.iterdir()):
+        raise BadUse(f"{keep} is not empty: name a new folder with --keep")
+    with tempfile.TemporaryDirectory(prefix="wehr-demo-") as scratch:
+        demonstration = Demonstration(keep or Path(scratch), time.time(), days)
+        try:
+            asyncio.run(_play(demonstration, seconds / days))
+        except StartError as error:
+            raise BadUse(str(error)) from None
+        print_report(demonstration.report(), "table")
+    if keep:
+        click.echo(f"Ask on with: wehr report --state {keep}")
+
+
+async def _play(demonstration: Demonstration, pace: float) -> None:
+    """Show each day as it is played, in real time no faster than ``pace`` seconds a day."""
+    console = Console()
+    totals: dict[str, list[int]] = {}
+    began = time.monotonic()
+    with Live(console=console, refresh_per_second=10, transient=False) as live:
+        async for day, seen in demonstration.play():
+            for today in seen:
+                sums = totals.setdefault(today.actor.story, [0, 0, 0])
+                for index, code in enumerate(("250", "450", "550")):
+                    sums[index] += today.answers[code]
+            live.update(_table(day, demonstration, seen, totals))
+            await asyncio.sleep(max(0.0, began + day * pace - time.monotonic()))
+
+
+def _table(day: int, demonstration: Demonstration, seen: list[Today], totals: dict[str, list[int]]) -> Table:
+    table = Table(
+        title=f"Day {day} of {demonstration.days}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+    )
+    columns = ("server", "story", "build", "stage", "450/550 min/h", "250", "450", "550", "why")
+    for name in columns:
+        table.add_column(name, justify="right" if name in ("stage", "250", "450", "550") else "left")
+    for today in seen:
+        accepted, throttled, blocked = totals[today.actor.story]
+        style = "red" if today.answers["550"] else "yellow" if today.answers["450"] else "green"
+        table.add_row(
+            today.name,
+            today.actor.story,
+            today.build,
+            str(today.stage or ""),
+            today.minutes,
+            str(accepted),
+            str(throttled),
+            str(blocked),
+            today.reason.replace("-", " "),
+            style=style,
+        )
+    refusals = [today.reply for today in seen if today.reply]
+    table.caption = refusals[0] if refusals else "Nobody is refused."
+    table.caption_justify = "left"
+    return table
