@@ -1,10 +1,13 @@
 """The commands, one module per noun. Each is imported only when it is called, so that ``--help`` is quick."""
 
 import importlib
+import sys
+from typing import Any
 
 import rich_click as click
 
 from wehr import __version__
+from wehr.cli.output import BadUse
 
 _COMMANDS = {
     "serve": "Start the doors and take mail, in the foreground.",
@@ -21,6 +24,14 @@ _COMMANDS = {
 
 class _Lazy(click.RichGroup):
     """A group whose commands live in modules of the same name."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run; what cannot be used ends with one line and exit code 2."""
+        try:
+            return super().main(*args, **kwargs)
+        except BadUse as error:
+            click.echo(f"wehr: {error}", err=True)
+            sys.exit(2)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

@@ -36,7 +36,7 @@ def command(seconds: float, days: int, keep: Path | None) -> None:
     if keep and keep.exists() and any(keep.iterdir()):
         raise BadUse(f"{keep} is not empty: name a new folder with --keep")
     with tempfile.TemporaryDirectory(prefix="wehr-demo-") as scratch:
-        demonstration = Demonstration(keep or Path(scratch), time.time(), days)
+        demonstration = Demonstration(keep or Path(scratch), time.time() - days * 86_400, days)
         try:
             asyncio.run(_play(demonstration, seconds / days))
         except StartError as error:

@@ -1,24 +1,25 @@
 """How every command prints: a table for people, JSON for programs."""
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 
 import msgspec
-import rich_click as click
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_PIPE_WIDTH = 200
 
-class BadUse(click.ClickException):
+
+class BadUse(Exception):
     """Bad use or configuration: one line on standard error, and exit code 2."""
-
-    exit_code = 2
 
 
 def print_json(value: object) -> None:
     """Print one JSON document on one line; dates and times as ISO 8601."""
-    Console().file.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -30,4 +31,10 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_row(
             *(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row)
         )
-    Console().print(table)
+    console().print(table)
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, and wide where there is none (a file, a pipe)."""
+    wide = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if wide else _PIPE_WIDTH)

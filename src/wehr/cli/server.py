@@ -40,7 +40,7 @@ def list_servers(file: Path | None, state: Path | None, as_json: bool, limit: in
 
 
 def _line(row: ReportRow) -> tuple[object, ...]:
-    product = row.exchange_server or row.software
+    product = (row.exchange_server or row.software).removeprefix("Exchange Server ")
     seen = f"{row.last_seen:%Y-%m-%d %H:%M}"
     state = "mixed" if row.mixed else row.state
     return (row.reference, row.server_fqdn, row.network, product, row.build, state, row.stage or "", seen)
@@ -106,4 +106,6 @@ def _show(row: ServerRow, stored: Stored, limit: int, *, as_json: bool) -> None:
 def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}: {inner}" for key, inner in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+    return (
+        ", ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
+    )

@@ -162,7 +162,7 @@ async def _clients(path: str) -> AsyncIterator[list[AsyncMilterClient]]:
     clients = []
     try:
         for actor in ACTORS:
-            name = f"mail{actor.address[-2:]}.{actor.at(0)[0].partition('.')[2]}"
+            name, _ = actor.at(0)
             session = Session(
                 client_ip=actor.address, client_name=name, helo=name, recipients=("example.org",)
             )
