@@ -100,7 +100,7 @@ class Catalogue:
 
     def branch_of(self, software: str, build: Build) -> tuple[Product | None, Branch | None]:
         """The product and branch that a build belongs to; the product alone if the branch is unknown."""
-        for length in (3, 2, 1, 0):
+        for length in (3, 2, 1, 0) if build else ():
             if found := self._branches.get((software, build[:length])):
                 return found
         below = [
@@ -175,6 +175,7 @@ class Catalogue:
             missing_since=min((one.released for one in due), default=None),
             unsupported_since=min(lost, default=None),
             esu_available=product.esu_on(day) and any(row.esu for row in rows),
+            product_supported=product.supported(day),
         )
 
     def _holes(self, product: Product, branch: Branch, build: Build, day: date) -> Iterator[Vulnerability]:

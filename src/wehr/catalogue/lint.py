@@ -159,7 +159,8 @@ def _row(product: Product, branch: Branch, row: Known, entry: ProductEntry) -> I
     late = (last and row.released > last) or (
         branch.unsupported_from and row.released >= branch.unsupported_from
     )
-    if late and {row.update, f"{row.label} {row.update}"}.isdisjoint(entry.after_end):
+    bound = any(tag.endswith("bound") for tag in row.sources)  # the day is the latest that it can be
+    if late and not bound and {row.update, f"{row.label} {row.update}"}.isdisjoint(entry.after_end):
         yield _about(row, "came out after the end of support; correct a date, or name it in after_end")
 
 

@@ -86,3 +86,5 @@ class Assessment(Struct, frozen=True):
     """Release day of the oldest public security update that is certainly missing."""
     unsupported_since: date | None = None
     esu_available: bool = False
+    product_supported: bool = True
+    """Whether some branch of the product, perhaps another one, gets public updates on the day."""

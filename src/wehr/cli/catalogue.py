@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
@@ -22,6 +22,7 @@ from wehr.cli.catalogue_view import (
     show_assessment,
 )
 from wehr.cli.output import BadUse, print_json, print_table
+from wehr.cli.times import Day
 from wehr.evidence.build import format_build, parse_build
 
 if TYPE_CHECKING:
@@ -41,19 +42,7 @@ _product = click.option(
 )
 
 
-class _Day(click.ParamType[date]):
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        if isinstance(value, date):
-            return value
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no day; write it as 2025-10-14", param, ctx)
-
-
-_at = click.option("--at", type=_Day(), help="As of this day (UTC), such as 2025-10-14; default: today.")
+_at = click.option("--at", type=Day(), help="As of this day (UTC), such as 2025-10-14; default: today.")
 
 
 @click.group("catalogue")
@@ -207,7 +196,7 @@ def status(at: date | None, check: bool, overlays: tuple[Path, ...], as_json: bo
 )
 @click.option(
     "--complete-to",
-    type=_Day(),
+    type=Day(),
     help="Vouch that with this import nothing up to this day is missing: the catalogue takes that date.",
 )
 @_json

@@ -1,6 +1,6 @@
 """An accepted proposal as a catalogue file, one for each software."""
 
-import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
@@ -32,7 +32,7 @@ def render(
         software_of: product name -> software; CVE -> software for what is exploited.
         vouched: the day up to which somebody vouches that the catalogue is complete with this.
     """
-    families = [
+    families = (["exchange"] if vouched else []) + [
         *(software_of[one.product] for one in proposal.builds),
         *(one.software for one in proposal.fixes),
         *(software_of[one.cve] for one in proposal.exploits),
@@ -55,23 +55,28 @@ def render(
 def _render(software: str, part: Proposal, provenance: Sequence[Provenance], vouched: date | None) -> str:
     lines = ["# Imported by `wehr catalogue import`; correct or remove as you see fit.", f"schema = {SCHEMA}"]
     lines += [f"date = {vouched}"] if vouched else []
-    lines.append(f"software = {json.dumps(software)}")
+    lines.append(f"software = {_quoted(software)}")
     lines += _table("fixes", map(_fix_row, part.fixes))
     lines += _table("exploited", map(_exploit_row, part.exploits))
-    lines += ["", "[sources]", *(f"import-{tag} = {json.dumps(text)}" for tag, text in _SOURCES.items())]
+    lines += ["", "[sources]", *(f"import-{tag} = {_quoted(text)}" for tag, text in _SOURCES.items())]
     lines += _section("published", [f"{one.cve} = {one.published}" for one in part.fixes if one.published])
     lines += _section(
         "introduced",
         [f'{one.cve} = "{format_build(one.introduced)}"' for one in part.fixes if one.introduced],
     )
     for product in dict.fromkeys(one.product for one in part.builds):
-        lines += ["", "[[product]]", f"name = {json.dumps(product)}"]
+        lines += ["", "[[product]]", f"name = {_quoted(product)}"]
         lines += _table("builds", [_build_row(one) for one in part.builds if one.product == product])[1:]
     for one in provenance:
-        lines += ["", "[[provenance]]", f"source = {json.dumps(one.source)}", f'sha256 = "{one.sha256}"']
-        lines += [f"read = {one.read}", f"document = {json.dumps(one.document)}"]
+        lines += ["", "[[provenance]]", f"source = {_quoted(one.source)}", f'sha256 = "{one.sha256}"']
+        lines += [f"read = {one.read}", f"document = {_quoted(one.document)}"]
         lines += [f"dated = {one.dated}"] if one.dated else []
     return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A TOML string; what is not printable ASCII, a backslash or a quote becomes a question mark."""
+    return '"' + re.sub(r'[^ -~]|["\\\\]', "?", text) + '"'
 
 
 def _fix_row(one: NewFix) -> tuple[str, ...]:

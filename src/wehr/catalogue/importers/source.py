@@ -41,6 +41,8 @@ def fetch(source: str, *, limit: int = MAX_BYTES, timeout: float = TIMEOUT) -> b
         else:
             with Path(source).open("rb") as stream:
                 raw = stream.read(limit + 1)
+    except BadFeed:
+        raise
     except urllib.error.URLError as error:
         raise BadFeed(f"{source}: {error.reason if hasattr(error, 'reason') else error}") from None
     except (OSError, ValueError) as error:
