@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from wehr.cli.policy import command
+from wehr.cli import main
 
 FIRST = "2026-01-01T08:30:00Z"
 
@@ -15,7 +15,7 @@ def _run(tmp_path, monkeypatch):
     """Calls `wehr policy` where there is no configuration."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    return lambda *arguments: CliRunner().invoke(command, arguments)
+    return lambda *arguments: CliRunner().invoke(main, ["policy", *arguments])
 
 
 def test_the_timeline_gives_every_stage_with_its_dates_and_the_present_one(run):
@@ -105,6 +105,55 @@ def test_another_ladder_may_be_named(run):
 def test_bad_use_ends_with_two_and_says_what_is_wrong(run, arguments, complaint):
     """Exit code 2, and no traceback."""
     result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_simulation_plays_the_policy_for_a_build(run):
+    """An update that has been missing all along, and day 50 on the ladder."""
+    result = run("simulate", "15.01.2507.058", "--from", "2026-08-20", "--to", "2026-10-10", "--json")
+    document = json.loads(result.stdout)
+
+    assert result.exit_code == 0
+    assert document["build"] == "15.1.2507.58"
+    assert document["spans"][-1] == {
+        "start": "2026-10-09",
+        "end": "2026-10-11",
+        "compliant": False,
+        "rule": "floor",
+        "why": "below the least build accepted, 15.1.2507.61",
+        "reason": None,
+        "ladder": "exchange-online",
+        "stage": 4,
+        "throttle_minutes": 20,
+        "block_minutes": 0,
+    }
+
+
+def test_a_simulation_for_people_is_a_table(run):
+    """With the days and the minutes."""
+    result = run("simulate", "15.1.2507.17", "--from", "2026-10-01", "--to", "2026-11-05")
+
+    assert result.exit_code == 0
+    assert "2026-10-31" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("one.two", "--from", "2026-10-01", "--to", "2026-10-02"), "not a build number"),
+        (("15.1.1.1", "--from", "2026-10-02", "--to", "2026-10-01"), "must be days in order"),
+        (("15.1.1.1", "--from", "2026-10-02", "--to", "9999-12-31"), "must be days in order"),
+        (("15.1.1.1", "--from", "1996-10-02", "--to", "2026-10-01"), "at most"),
+        (("15.1.1.1", "--from", "0001-01-01", "--to", "0001-02-01"), "must be days in order"),
+        (("15.1.1.1", "--from", "2026-10-02", "--to", "2026-11-01", "--first-seen", "1970-01-01"), "at most"),
+    ],
+)
+def test_a_simulation_that_makes_no_sense_is_refused(run, arguments, complaint):
+    """Exit code 2, and no traceback."""
+    result = run("simulate", *arguments)
 
     assert result.exit_code == 2
     assert complaint in result.stderr

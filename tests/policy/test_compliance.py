@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from policy_cases import assessment, missing
 
+from wehr.catalogue import load
 from wehr.catalogue.types import Note, State, Vulnerability
+from wehr.evidence.build import parse_build
 from wehr.policy.compliance import EXCHANGE_ONLINE, MICROSOFT_FLOORS, Floor, Rules, complies, floor_for
 
 TODAY = date(2026, 11, 21)
@@ -149,7 +151,6 @@ def test_a_branch_that_gets_no_updates_while_its_product_does_is_not_current():
         "build": "15.2.2562.61",
         "state": State.UNSUPPORTED,
         "branch_supported": False,
-        "support_ends": date(2035, 12, 31),
         "unsupported_since": date(2026, 10, 1),
         "missing_updates": (),
     }
@@ -160,7 +161,13 @@ def test_a_branch_that_gets_no_updates_while_its_product_does_is_not_current():
 
 def test_unsupported_is_out_of_compliance_only_where_support_is_required():
     """The last public update of 2016 meets Microsoft's floor; a stricter operator may require support."""
-    values = {"build": "15.1.2507.61", "state": State.UNSUPPORTED, "unsupported_since": date(2025, 10, 15)}
+    values = {
+        "build": "15.1.2507.61",
+        "state": State.UNSUPPORTED,
+        "branch_supported": False,
+        "product_supported": False,
+        "unsupported_since": date(2025, 10, 15),
+    }
 
     assert judged(Rules(), **values).ok is True
     answer = judged(Rules(require=("supported",)), **values)
@@ -217,6 +224,27 @@ def test_a_version_under_which_distributions_backport_convicts_nobody():
 def test_no_rule_at_all_finds_no_fault():
     """An empty list requires nothing."""
     assert judged(Rules(require=())).ok is True
+
+
+@pytest.mark.parametrize(
+    ("build", "day", "rule"),
+    [
+        ("15.1.2507.61", TODAY, None),
+        ("15.2.1748.39", TODAY, None),
+        ("15.2.1544.36", TODAY, None),
+        ("15.1.2507.58", TODAY, "floor"),
+        ("15.0.1497.48", TODAY, "floor"),
+        ("15.2.2562.17", TODAY, "current"),
+        ("15.2.2562.17", date(2025, 8, 1), None),
+        ("15.2.1118.40", date(2024, 3, 1), None),
+        ("15.2.1118.40", date(2024, 6, 1), "current"),
+    ],
+)
+def test_the_default_rules_on_the_built_in_catalogue(build, day, rule):
+    """Last public updates are let in; SE without its updates and abandoned cumulative updates are not."""
+    answer = complies(load().assess(parse_build(build), day), Rules(), day)
+
+    assert (None if answer.ok else answer.rule) == rule
 
 
 @given(

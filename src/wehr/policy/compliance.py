@@ -176,22 +176,13 @@ def _current(assessment: Assessment, rules: Rules, day: date) -> Compliance:
         since = missing.released + timedelta(days=rules.grace_days + 1)
         why = f"{missing.name} is missing, out since {missing.released}"
         return Compliance(False, "current", why, since)
-    if assessment.state is State.UNSUPPORTED and _product_lives(assessment, day):
+    if assessment.product_supported and not assessment.branch_supported:
         ended = assessment.unsupported_since
         if ended is None or ended < due:
             return Compliance(False, "current", "its branch gets no security updates any more", ended)
     if wanted:
         return Compliance(None, "current", f"the stamp does not show whether {wanted[0].name} is installed")
     return Compliance(True, "current", f"no security update is missing for over {rules.grace_days} days")
-
-
-def _product_lives(assessment: Assessment, day: date) -> bool:
-    """Whether newer branches of the product still get updates, so that this one lacks them."""
-    return (
-        not assessment.branch_supported
-        and assessment.support_ends is not None
-        and assessment.support_ends >= day
-    )
 
 
 def _floor(assessment: Assessment, rules: Rules, day: date) -> Compliance:

@@ -104,10 +104,12 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     ] = "report"
     memory_days: Annotated[
         int,
-        Meta(ge=1, le=365, description="Days for which a compliant build clears a server of older stamps."),
-    ] = 30
-    relapse_days: Annotated[
-        int, Meta(ge=0, le=365, description="Days after a cure in which a relapse resumes the old clock.")
+        Meta(
+            ge=1,
+            le=365,
+            description="Days for which a compliant build excuses older stamps, and after a cure those in "
+            "which a relapse goes on with the old clock.",
+        ),
     ] = 30
     silent_days: Annotated[
         int, Meta(ge=1, le=365, description="Days without a message after which a server counts as silent.")
