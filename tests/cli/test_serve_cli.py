@@ -1,0 +1,123 @@
+"""``wehr serve``: what it prints, and how it ends when it cannot start."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from postfix import free_port
+from running import process
+
+SERVE = [sys.executable, "-m", "wehr", "serve"]
+
+
+def _fails(*arguments: str) -> str:
+    """Run it; it must end with 2, and with one line."""
+    run = subprocess.run([*SERVE, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 2, run
+    assert run.stderr.count("\n") == 1, run.stderr
+    return run.stderr
+
+
+def test_it_prints_the_line_for_postfix_and_ends_in_order(tmp_path: Path) -> None:
+    """The line can be pasted as it is; SIGTERM ends with 0 and removes the socket."""
+    port = free_port()
+    run = subprocess.Popen(
+        [*SERVE, "--state", str(tmp_path), "--listen", f"127.0.0.1:{port}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout is not None
+    lines = []
+    for line in run.stdout:
+        lines.append(line)
+        if line.startswith("Ready"):
+            break
+    run.send_signal(signal.SIGTERM)
+    out, err = run.communicate(timeout=30)
+
+    assert (
+        f"smtpd_milters = {{ inet:127.0.0.1:{port}, default_action=accept, "
+        "connect_timeout=3s, command_timeout=3s, content_timeout=10s }\n"
+    ) in lines
+    assert any(f"unix:{tmp_path / 'milter.sock'}" in line for line in lines)
+    assert run.returncode == 0, out + err
+    assert not (tmp_path / "milter.sock").exists()
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+    """It names the address and the remedy."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+
+        said = _fails("--state", str(tmp_path), "--listen", address)
+
+    assert said == (
+        f"wehr: {address} is taken by another program; stop it, or choose another address with --listen\n"
+    )
+
+
+def test_a_second_start_on_the_same_state_is_refused(tmp_path: Path) -> None:
+    """The first goes on."""
+    with process(tmp_path) as first:
+        said = _fails("--state", str(tmp_path / "state"), "--listen", f"127.0.0.1:{free_port()}")
+
+        assert "in use by another Wehr" in said
+        assert first.popen.poll() is None
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_an_unwritable_state_folder_is_one_clear_line(tmp_path: Path) -> None:
+    """It names the folder and the remedy."""
+    tmp_path.chmod(0o500)
+
+    assert "cannot be written: Permission denied; mend its permissions" in _fails(
+        "--state", str(tmp_path / "x")
+    )
+
+
+def test_a_state_folder_that_is_a_file_is_one_clear_line(tmp_path: Path) -> None:
+    """The same, for everybody."""
+    (tmp_path / "file").write_text("")
+
+    assert "cannot be written: Not a directory" in _fails("--state", str(tmp_path / "file" / "x"))
+
+
+def test_a_bad_configuration_is_one_clear_line(tmp_path: Path) -> None:
+    """It names file, line, key, what was found and what is allowed."""
+    file = tmp_path / "wehr.toml"
+    file.write_text("[policy]\nmode = 'strict'\n")
+
+    said = _fails("--config", str(file), "--state", str(tmp_path / "state"))
+
+    assert said.startswith(f"wehr: {file}:2: policy.mode: found 'strict'")
+    assert said.endswith("allowed: off, report, enforce\n")
+
+
+def test_an_unreadable_store_is_reported_and_never_overwritten(tmp_path: Path) -> None:
+    """What stood there stands there still."""
+    (tmp_path / "wehr.sqlite").write_bytes(b"not a database, but somebody's\n" * 50)
+
+    said = _fails("--state", str(tmp_path), "--listen", f"127.0.0.1:{free_port()}")
+
+    assert "wehr.sqlite" in said
+    assert "it has not been touched; restore a backup" in said
+    assert (tmp_path / "wehr.sqlite").read_bytes() == b"not a database, but somebody's\n" * 50
+
+
+def test_an_unknown_socket_group_is_one_clear_line(tmp_path: Path) -> None:
+    """A group that does not exist must not leave a socket of the wrong group behind."""
+    file = tmp_path / "wehr.toml"
+    file.write_text("[milter]\nlisten = []\nsocket_group = 'no-such-group'\n")
+
+    said = _fails("--config", str(file), "--state", str(tmp_path / "state"))
+
+    assert "cannot be opened" in said
+    assert "no-such-group" in said
+    assert not (tmp_path / "state" / "milter.sock").exists()

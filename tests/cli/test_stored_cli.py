@@ -1,0 +1,165 @@
+"""The commands that ask the store: report, server and explain, over a played demonstration."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from wehr.cli import main
+from wehr.ledger.report import ReportRow
+
+CMDLET = [
+    "server_fqdn",
+    "build",
+    "exchange_server",
+    "first_detected_date",
+    "recommended_build_versions",
+    "throttle_enabled_date",
+    "blocking_enabled_date",
+    "next_stage_throttle_rate",
+    "next_stage_block_rate",
+    "next_stage_start_date",
+]
+
+
+def run(*arguments: str | Path) -> str:
+    """What a command prints that must end well."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture(name="state", scope="module")
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state that a hundred days leave."""
+    folder = tmp_path_factory.mktemp("demo") / "state"
+    played = run("demo", "--seconds", "0", "--keep", folder)
+    assert "Day 100 of 100" in played
+    return folder
+
+
+def _report(state: Path) -> dict[str, dict[str, object]]:
+    rows = json.loads(run("report", "--state", state, "--all", "--json"))
+    return {row["server_fqdn"]: row for row in rows}
+
+
+def test_the_demonstration_ends_as_its_stories_say(state: Path) -> None:
+    """Never patched: blocked. Patched, up to date: free. Paused: behind by the pause. Renamed: clock kept."""
+    rows = _report(state)
+
+    assert rows["ex01.bakery.example"]["stage"] == 8
+    assert rows["mail.clinic.example"]["out_of_date"] is False
+    assert rows["ex01.library.example"]["out_of_date"] is False
+    assert rows["ex01.library.example"]["messages_accepted"] == 2400
+    assert rows["ex.school.example"]["stage"] == 7
+    assert rows["srv02.museum.example"]["stage"] == 8
+    assert rows["srv01.museum.example"]["silent"] is True
+
+
+def test_the_report_begins_with_the_fields_of_microsofts_cmdlet(state: Path) -> None:
+    """In order, in JSON and CSV; times are ISO 8601 in UTC."""
+    row = json.loads(run("report", "--state", state, "--format", "json"))[0]
+    table = list(csv.DictReader(io.StringIO(run("report", "--state", state, "--format", "csv"))))
+
+    assert list(row)[:10] == CMDLET
+    assert list(table[0])[:10] == CMDLET
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row["first_detected_date"])
+    assert [line["server_fqdn"] for line in table] == [
+        "ex01.bakery.example",
+        "srv01.museum.example",
+        "srv02.museum.example",
+        "ex.school.example",
+    ]
+
+
+def test_the_report_has_a_table_for_people_and_a_page(state: Path) -> None:
+    """Both name the server; the page is whole."""
+    assert "ex01.bakery.example" in run("report", "--state", state)
+    page = run("report", "--state", state, "--format", "html")
+    assert page.startswith("<!doctype html>")
+    assert "<td>ex01.bakery.example</td>" in page
+
+
+def test_servers_are_listed_and_shown_by_name_and_reference(state: Path) -> None:
+    """The list gives references; each leads to the server with its events and messages."""
+    rows = json.loads(run("server", "list", "--state", state, "--json"))
+    bakery = next(row for row in rows if row["server_fqdn"] == "ex01.bakery.example")
+
+    shown = json.loads(run("server", "show", bakery["reference"], "--state", state, "--json"))
+
+    assert set(ReportRow.__struct_fields__) == set(shown["server"])
+    assert [event["kind"] for event in reversed(shown["events"])][:2] == ["detected", "stage"]
+    assert shown["messages"][0]["reason"] == "blocked"
+    assert "Received: from ex01.bakery.example" in run(
+        "server", "show", "ex01.bakery.example", "--state", state
+    )
+
+
+def test_a_refusal_is_explained_by_its_reference(state: Path) -> None:
+    """Evidence, catalogue, rule, decision, stage, windows, cure: as text and as JSON."""
+    reference = str(_report(state)["ex01.bakery.example"]["reference"])
+
+    text = run("explain", reference, "--state", state)
+    [found] = json.loads(
+        run("explain", f"https://wehr.example.org/s/{reference}", "--state", state, "--json")
+    )
+
+    assert [item["topic"] for item in found["items"]] == [
+        "evidence",
+        "assessment",
+        "rule",
+        "decision",
+        "stage",
+        "windows",
+        "cure",
+    ]
+    assert "Stage 8 of 8" in text
+    assert found["server"] == "ex01.bakery.example"
+
+
+def test_a_message_is_explained_by_its_queue_id_as_it_was_decided(state: Path) -> None:
+    """What was decided then, not what would be now."""
+    shown = json.loads(
+        run("server", "show", "ex01.bakery.example", "--state", state, "--json", "--limit", "2000")
+    )
+    throttled = next(message for message in shown["messages"] if message["reason"] == "throttled")
+
+    found = json.loads(run("explain", throttled["queue_id"], "--state", state, "--json"))
+
+    decisions = {one["server"]: one["decision"] for one in found}
+    assert decisions["ex01.bakery.example"]["action"] == "throttle"
+
+
+def test_a_message_file_is_explained_as_a_newcomers(tmp_path: Path) -> None:
+    """Without a store: what would happen if it were handed over now."""
+    import messages
+
+    file = tmp_path / "m.eml"
+    top = "Received: from mail.example.com ([203.0.113.10]) by mx.example.org (Postfix) with ESMTP id 4X; x\n"
+    file.write_text(top + messages.exchange("15.1.2507.16") + "\n")
+
+    [found] = json.loads(run("explain", file, "--json"))
+
+    assert found["decision"]["reason"] == "report-stage"
+    assert found["decision"]["stage"] == 1
+
+
+def test_what_is_not_known_is_said_in_one_line(state: Path) -> None:
+    """Exit code 2, and where to look."""
+    for arguments in (("explain", "nobody"), ("server", "show", "nobody")):
+        result = CliRunner().invoke(main, [*arguments, "--state", str(state)])
+        assert result.exit_code == 2
+        assert result.stderr.count("\n") == 1
+        assert "'nobody'" in result.stderr
+
+
+def test_without_a_store_the_commands_say_where_they_looked(tmp_path: Path) -> None:
+    """And how to get one."""
+    result = CliRunner().invoke(main, ["report", "--state", str(tmp_path)])
+
+    assert result.exit_code == 2
+    assert f"there is no store in {tmp_path}: start 'wehr serve' once" in result.stderr
