@@ -15,6 +15,7 @@ from wehr.ledger.errors import (
     StoreUnreadable,
 )
 from wehr.ledger.journal import Batch, Entry, Journal, Position, read_batch
+from wehr.ledger.maintenance import Retention
 from wehr.ledger.memory import Ledger, Limits, reference
 from wehr.ledger.rows import Changes, Event, ServerRow, SightingRow, Tally
 from wehr.ledger.state import ServerState, Stamp, merge, observe, pack_state, unpack_state
@@ -34,6 +35,7 @@ __all__ = [
     "Limits",
     "Position",
     "PositionMoved",
+    "Retention",
     "ServerRow",
     "ServerState",
     "SightingRow",

@@ -48,12 +48,13 @@ def standing(
     if now - state.last_seen >= forget_days * DAY:
         return None
     first = _life(state, forget_days)
-    mixed = is_mixed(state, now, memory_days)
-    if states is None or len(states) == 1 or mixed:
+    episode = None
+    mixed = state.ever_bad and is_mixed(state, now, memory_days)
+    if mixed or states is None or len(states) == 1:
         episode = find_episode(
             state, memory_days=memory_days, forget_days=forget_days, ignore_good=mixed and mixed_enforced
         )
-    else:
+    elif state.ever_bad:
         episode = inherited(name, states, now, memory_days=memory_days, forget_days=forget_days)
     return Standing(
         first_seen=state.first_seen if first == 0 else _first_seen(state, first),

@@ -15,9 +15,9 @@ from wehr.ledger.state import DAY, ServerState, Stamp, day_of, merge, observe
 from wehr.policy.types import ServerKey, Standing
 
 _T = TypeVar("_T", str, Build)
-_CACHED: Final = 100_000
+_CACHED: Final = 250_000
 _SHARED: Final = 20_000
-_SAMPLE: Final = 16
+_SAMPLE: Final = 8
 _ESTABLISHED_DAYS: Final = 2
 
 
@@ -54,7 +54,7 @@ class Ledger:
     """All that this node remembers. Not thread-safe: one event loop owns it, and nothing in it waits.
 
     It is bounded: a new name beyond the limits takes the place of one that is unconfirmed, was seen on one
-    day only, and is the oldest of those (of a sample of 16 where the whole ledger is full).
+    day only, and is the oldest of those (of a sample of eight where the whole ledger is full).
 
     ``evicted`` counts those; ``mixed_enforced`` is the operator's word on mixed servers.
     """
@@ -101,6 +101,9 @@ class Ledger:
         state = self._states.get(key)
         if state is None:
             return None
+        limits = self.limits
+        if not state.ever_bad:  # most servers, and soon done
+            return standing(state, now, memory_days=limits.memory_days, forget_days=limits.forget_days)
         network = self._networks[key.tenant, key.network]
         day = day_of(now)
         cached = self._cache.get(key)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -14,6 +15,7 @@ from sqlalchemy.engine import make_url
 from wehr.ledger import carrying
 from wehr.ledger.errors import PositionMoved
 from wehr.ledger.journal import Entry, Position
+from wehr.ledger.maintenance import Retention, back_up, cutoffs, find_faults, prune_batch
 from wehr.ledger.memory import Limits
 from wehr.ledger.opening import open_engine, read_secret, translated
 from wehr.ledger.rows import Changes, Event, ServerRow, SightingRow, Tally
@@ -247,6 +249,28 @@ class Store:
                 table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
                 for table in metadata.sorted_tables
             }
+
+    # What keeps it in order
+
+    def prune(self, retention: Retention, now: float) -> dict[str, int]:
+        """Remove one batch of what is too old; rows removed per table, all zero when there is no more."""
+        old = cutoffs(retention, self.limits, now)
+        with self._write() as connection:
+            return prune_batch(connection, old, self.limits.servers)
+
+    def check(self) -> list[str]:
+        """What is wrong with it, one line each: damage, and states that do not know their history."""
+        with self._read() as connection:
+            return list(find_faults(connection))
+
+    def back_up(self, target: Path) -> None:
+        """Copy it into a new SQLite file while it is in use.
+
+        Raises:
+            LedgerError: the target exists or cannot be made, or this store is not SQLite.
+        """
+        with translated(self.name):
+            back_up(self._engine.url, target)
 
     def close(self) -> None:
         """Close the connection."""

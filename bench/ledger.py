@@ -1,0 +1,178 @@
+"""Measures the ledger: memory per server, start-up, the cost of a message, the journal, carrying in.
+
+    python bench/ledger.py [--sizes 10000,100000,1000000] [--json]
+
+Each size runs in a process of its own. Servers are made up: each with 90 days of history, seven in ten
+compliant, two out of compliance, one cured. Figures are ratios for this machine, not promises.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from wehr.evidence.types import Confidence, Relation, Sighting
+from wehr.ledger import Entry, Journal, Ledger, Limits, Position, ServerState, Stamp, open_store, read_batch
+from wehr.ledger.state import DAY
+from wehr.policy.types import Action, Decision, Reason, ServerKey
+
+START = 20_500 * DAY
+NOW = START + 90 * DAY
+OLD, NEW = (15, 1, 2507, 6), (15, 1, 2507, 61)
+MESSAGES = 200_000
+
+
+def key_of(number: int) -> ServerKey:
+    """The made-up server of a number: eight to a network."""
+    net = number // 8
+    return ServerKey(
+        "default", f"mail{number}.example.org", f"{net >> 16 & 255}.{net >> 8 & 255}.{net & 255}.0/24"
+    )
+
+
+def state_of(number: int, dice: random.Random) -> ServerState:
+    """Ninety days of a server that sends on three days of four."""
+    days = dice.getrandbits(90) | dice.getrandbits(90) | 1
+    first = START + dice.random() * DAY
+    kind = number % 10
+    if kind < 7:
+        stamps = (Stamp(tuple(NEW), first, days, 0, 0),)
+    elif kind < 9:
+        stamps = (Stamp(tuple(OLD), first, 0, days, 0, (first,)),)
+    else:
+        half = (1 << 45) - 1
+        stamps = (
+            Stamp(tuple(NEW), first + 45 * DAY, days & ~half, 0, 0),
+            Stamp(tuple(OLD), first, 0, days & half, 0, (first,)),
+        )
+    last = START + (days.bit_length() - 1) * DAY + 80_000
+    return ServerState(first, max(first, last), stamps, f"192.0.2.{number % 250}", "exchange", first, first)
+
+
+def sighting_of(number: int, at: float) -> Sighting:
+    """A message of the server today."""
+    key = key_of(number)
+    return Sighting(
+        at,
+        key.name,
+        key.network,
+        "exchange",
+        OLD if number % 10 in (7, 8) else NEW,
+        Relation.DIRECT,
+        Confidence.CONFIRMED,
+        f"192.0.2.{number % 250}",
+        key.name,
+        "15.1.2507.61",
+        f"from EX1.corp.example ([10.0.0.1]) by {key.name} with Microsoft SMTP Server id 15.1.2507.61; Sat",
+    )
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def messages(numbers: Sequence[int], ledger: Ledger, at: float) -> float:
+    """Microseconds to observe a message and have its server's standing."""
+    spent, step = 0.0, 1000
+    for first in range(0, len(numbers), step):
+        some = [
+            (key_of(number), sighting_of(number, at + i / 1000), number % 10 not in (7, 8))
+            for i, number in enumerate(numbers[first : first + step], first)
+        ]
+        before = time.process_time()
+        for key, sighting, compliant in some:
+            ledger.observe(key, sighting, compliant)
+            ledger.standing(key, sighting.at)
+        spent += time.process_time() - before
+    return spent / len(numbers) * 1e6
+
+
+def measure(size: int, folder: Path) -> dict[str, float]:
+    """All figures for one size of ledger."""
+    dice = random.Random(1)
+    url = f"sqlite:///{folder}/wehr.sqlite"
+    with open_store(url) as store:
+        for first in range(0, size, 10_000):
+            store.merge_states(
+                (key_of(i), state_of(i, dice)) for i in range(first, min(size, first + 10_000))
+            )
+    empty = resident()
+    ledger = Ledger(Limits(servers=size))
+    before = time.perf_counter()
+    with open_store(url) as store:
+        for key, state in store.load_states():
+            ledger.merge(key, state)
+    start_up = time.perf_counter() - before
+    held = resident() - empty
+    everyone = random.Random(2).sample(range(size), min(size, MESSAGES))
+    first = messages(everyone, ledger, NOW)
+    again = messages(everyone, ledger, NOW + 1000)
+    flood = messages(range(size, size + 50_000), ledger, NOW + 2000)
+    return {
+        "servers": size,
+        "start_up_s": round(start_up, 2),
+        "bytes_per_server": round(held / size),
+        "file_bytes_per_server": round((folder / "wehr.sqlite").stat().st_size / size),
+        "first_of_day_us": round(first, 2),
+        "message_us": round(again, 2),
+        "forged_us": round(flood, 2),
+        "servers_after_flood": len(ledger),
+    }
+
+
+def journal(folder: Path) -> dict[str, float]:
+    """What an append costs, and how fast entries go into SQLite."""
+    decision = Decision(Action.ACCEPT, Reason.REPORT_STAGE, stage=1, ladder="exchange-online")
+    entries = [
+        Entry(key_of(i % 1000), sighting_of(i % 1000, NOW + i), False, decision, "4XyZ12345")
+        for i in range(50_000)
+    ]
+    with Journal(folder / "journal", NOW) as out, open_store(f"sqlite:///{folder}/carry.sqlite") as store:
+        before = time.perf_counter()
+        for entry in entries:
+            out.append(entry)
+        append = (time.perf_counter() - before) / len(entries)
+        position, before = Position(), time.perf_counter()
+        while (batch := read_batch(folder / "journal", position)).end != position:
+            store.carry("bench", position, batch.entries, batch.end, NOW)
+            position = batch.end
+        carry = (time.perf_counter() - before) / len(entries)
+    size = sum(path.stat().st_size for path in (folder / "journal").iterdir())
+    return {
+        "append_us": round(append * 1e6, 2),
+        "entry_bytes": round(size / len(entries)),
+        "carried_per_s": round(1 / carry),
+        "history_bytes": round((folder / "carry.sqlite").stat().st_size / len(entries)),
+    }
+
+
+def main() -> None:
+    """Run all sizes, each on its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", default="10000,100000,1000000")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        if options.one is not None:
+            found = measure(options.one, Path(name)) if options.one else journal(Path(name))
+            print(json.dumps(found))
+            return
+    results = []
+    for size in (0, *map(int, options.sizes.split(","))):
+        command = [sys.executable, __file__, "--one", str(size)]
+        results.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+        if not options.json:
+            print("  ".join(f"{name} {value:,}" for name, value in results[-1].items()), flush=True)
+    if options.json:
+        print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

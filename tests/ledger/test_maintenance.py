@@ -1,0 +1,141 @@
+"""Retention, checking and backing up."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from ledger_stories import NEW, OLD, START, at, entry, sighting
+
+from wehr.evidence.types import Confidence, Relation
+from wehr.ledger.errors import LedgerError
+from wehr.ledger.journal import Entry, Position
+from wehr.ledger.maintenance import Cutoffs, Retention, cutoffs
+from wehr.ledger.memory import Limits
+from wehr.ledger.store import Store, open_store
+
+
+def carry(store: Store, *entries: Entry) -> None:
+    """Carry entries in."""
+    start = store.position("mx1")
+    store.carry("mx1", start, entries, Position(start.segment, start.offset + 1), START)
+
+
+def prune_all(store: Store, now: float, retention: Retention | None = None) -> dict[str, int]:
+    """Prune until nothing is left to remove; gives the sums."""
+    total: dict[str, int] = {}
+    while any((gone := store.prune(retention or Retention(), now)).values()):
+        total = {table: total.get(table, 0) + count for table, count in gone.items()}
+    return total
+
+
+def test_cutoffs_are_days_before_now() -> None:
+    """Each kind of row has its own age, servers the ledger's."""
+    assert cutoffs(Retention(30, 400, 730), Limits(forget_days=180), at(1000)) == Cutoffs(
+        at(970), at(600), at(270), at(820)
+    )
+
+
+def test_only_what_is_too_old_goes(store: Store) -> None:
+    """Messages go after 30 days, and the server stays with its clock."""
+    carry(store, *(entry(sighting(day)) for day in range(50)))
+
+    gone = prune_all(store, at(49))
+
+    assert gone == {"sightings": 19, "tallies": 0, "events": 0, "servers": 0}
+    (server,) = store.servers()
+    assert server.state.first_seen == at(0)
+
+
+def test_everything_goes_in_the_end(store: Store) -> None:
+    """After three years nothing of a server is left."""
+    carry(store, entry(sighting(0)), entry(sighting(1, NEW), compliant=True))
+    prune_all(store, at(1100))
+
+    left = store.count()
+
+    assert {table: left[table] for table in ("servers", "sightings", "tallies", "events")} == {
+        "servers": 0,
+        "sightings": 0,
+        "tallies": 0,
+        "events": 0,
+    }
+
+
+def test_it_goes_in_small_batches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call never holds the store for long."""
+    monkeypatch.setattr("wehr.ledger.maintenance._remove.__defaults__", (10,))
+    carry(store, *(entry(sighting(day / 100)) for day in range(35)))
+
+    assert [store.prune(Retention(), at(60))["sightings"] for _ in range(5)] == [10, 10, 10, 5, 0]
+
+
+def test_servers_in_the_store_are_bounded(store_url: str) -> None:
+    """Beyond the bound the unconfirmed seen longest ago go, confirmed ones last."""
+    with open_store(store_url, limits=Limits(servers=5)) as store:
+        sure = sighting(0, name="sure.example.org", confidence=Confidence.CONFIRMED)
+        carry(store, entry(sure), *(entry(sighting(1 + i, name=f"{i}.example.org")) for i in range(9)))
+
+        assert prune_all(store, at(10))["servers"] == 5
+        assert {row.key.name for row in store.servers()} == {
+            "sure.example.org",
+            *(f"{i}.example.org" for i in range(5, 9)),
+        }
+
+
+def test_a_sound_store_has_no_faults(store: Store) -> None:
+    """States know all their history, also when it came in any order, and when part of it is gone."""
+    carry(store, entry(sighting(30, NEW), compliant=True), entry(sighting(0)), entry(sighting(5, OLD)))
+    carry(store, entry(sighting(40, None, relation=Relation.BEHIND_RELAY), compliant=None))
+    assert store.check() == []
+    prune_all(store, at(45))
+
+    assert store.check() == []
+
+
+def test_a_state_that_lost_something_is_found(store: Store, tmp_path: Path) -> None:
+    """A state that does not hold what the history says is named with its server."""
+    carry(store, entry(sighting(0)))
+    (before,) = store.servers()
+    carry(store, entry(sighting(9, NEW), compliant=True))
+    other = sqlite3.connect(tmp_path / "state" / "wehr.sqlite")
+    from wehr.ledger.state import pack_state
+
+    other.execute("UPDATE servers SET state = ?", (pack_state(before.state),))
+    other.commit()
+    other.close()
+
+    (fault,) = store.check()
+
+    assert before.ref in fault
+
+
+def test_a_backup_taken_in_use_is_a_store(store: Store, tmp_path: Path) -> None:
+    """The copy opens, holds the same, and is private."""
+    carry(store, entry(sighting(0)))
+    target = tmp_path / "copy.sqlite"
+
+    store.back_up(target)
+
+    assert target.stat().st_mode & 0o777 == 0o600
+    with open_store(f"sqlite:///{target}", create=False) as copy:
+        assert copy.secret == store.secret
+        assert dict(copy.load_states()) == dict(store.load_states())
+    carry(store, entry(sighting(1)))
+
+
+def test_a_backup_overwrites_nothing(store: Store, tmp_path: Path) -> None:
+    """A file that is there stays."""
+    target = tmp_path / "copy.sqlite"
+    target.write_text("precious")
+
+    with pytest.raises(LedgerError, match="exists"):
+        store.back_up(target)
+
+    assert target.read_text() == "precious"
+
+
+def test_nothing_private_is_kept(store: Store, tmp_path: Path) -> None:
+    """Of an entry only what the schema names is stored; the journal and store have no field for more."""
+    fields = {name for kind in (Entry, type(entry(sighting(0)).sighting)) for name in kind.__struct_fields__}
+
+    assert not fields & {"subject", "sender", "recipient", "body", "mail_from", "rcpt_to", "helo"}
