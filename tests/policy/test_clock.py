@@ -58,6 +58,13 @@ def test_when_is_the_inverse_of_elapsed(episode, stopped_by, seconds):
         assert elapsed(episode, stopped_by, at) == seconds
 
 
+def test_the_clock_reaches_nought_at_the_first_detection():
+    """Stage 1 begins there, even where the clock stands from the start; anything more takes its time."""
+    episode, held = Episode(5, ((5, None),)), (Stop(0, 20),)
+
+    assert [when(episode, held, seconds) for seconds in (0, 0.5, 1)] == [5, 20.5, 21]
+
+
 def test_overlapping_stops_count_once():
     """Two pauses over the same days stop the clock for those days, not for twice as many."""
     episode = Episode(0, ((0, None),))

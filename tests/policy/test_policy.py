@@ -1,5 +1,6 @@
 """The policy as it is written: defaults, TOML, and which ladder a server is on."""
 
+import pickle
 import tomllib
 from datetime import date
 
@@ -115,6 +116,15 @@ def course(days, policy=RULED, known=None, stops=()):
     known = known or exploited(date(2026, 10, 21))  # day 19.6 of the episode
     ladder, place = policy.course(known, OPEN, stops, START + days * DAY)
     return ladder.name, place / DAY
+
+
+def test_a_policy_can_be_compared_and_sent_to_another_process():
+    """Whatever it has worked out for itself meanwhile."""
+    policy = read("[[ladders.mine]]\nthrottle = 10")
+
+    assert policy.named_ladder("mine").stages[0].throttle == 10
+    assert pickle.loads(pickle.dumps(policy)) == policy  # noqa: S301
+    assert msgspec.convert(msgspec.to_builtins(policy), Policy) == policy
 
 
 def test_without_rules_every_server_is_on_the_usual_ladder():

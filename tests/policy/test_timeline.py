@@ -6,7 +6,7 @@ from policy_cases import DAY
 
 from wehr.policy.ladder import PRESETS
 from wehr.policy.timeline import dates, timeline
-from wehr.policy.types import Episode, Stop
+from wehr.policy.types import Episode, Reason, Stop
 
 EXCHANGE = PRESETS["exchange-online"]
 
@@ -36,6 +36,13 @@ def test_without_a_pause_the_next_stage_comes_on_its_nominal_day():
     found = dates(EXCHANGE, OPEN, (), utc(2024, 5, 16))
 
     assert found.next_stage_start_date == DETECTED + 50 * DAY
+
+
+def test_the_nominal_days_wait_until_the_policy_applies():
+    """A server that came into scope ten days after its detection has all its dates ten days later."""
+    out_of_scope = (Stop(0.0, DETECTED + 10 * DAY, Reason.NOT_IN_SCOPE),)
+
+    assert dates(EXCHANGE, OPEN, out_of_scope, DETECTED).throttle_enabled_date == DETECTED + 40 * DAY
 
 
 def test_after_the_last_stage_nothing_comes():

@@ -24,7 +24,7 @@ def when(episode: Episode, stops: Sequence[Stop], seconds: float) -> float | Non
     if seconds <= 0:
         return episode.started
     for start, end in _running(episode, stops):
-        if end - start >= seconds and start + seconds < math.inf:
+        if end - start >= seconds:
             return start + seconds
         seconds -= end - start
     return None

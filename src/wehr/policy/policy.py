@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -131,12 +132,11 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     texts: Texts = Texts()
 
     def __post_init__(self) -> None:
-        for name, stages in self.ladders.items():
-            Ladder(name, stages)
+        for name in self.ladders:
             if name in PRESETS:
                 raise ValueError(f"ladders: {name!r} is built in; choose another name")
         for name in (self.ladder, *(rule.use for rule in self.ladder_rules)):
-            if name not in PRESETS and name not in self.ladders:
+            if name not in self._ladders:
                 raise ValueError(f"no ladder is called {name!r}; there are {', '.join(self.ladder_names)}")
         if self.forget_days < max(self.memory_days, self.silent_days):
             raise ValueError("forget_days must not be less than memory_days or silent_days")
@@ -146,10 +146,14 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         """What finds the scopes of a session; keep it, for making it reads every network."""
         return Scoping(self.mode, self.tenants, self.connectors, own_networks)
 
+    @cached_property
+    def _ladders(self) -> dict[str, Ladder]:
+        return PRESETS | {name: Ladder(name, stages) for name, stages in self.ladders.items()}
+
     @property
     def ladder_names(self) -> tuple[str, ...]:
         """All ladders that can be used, built in or one's own."""
-        return (*PRESETS, *self.ladders)
+        return tuple(self._ladders)
 
     def named_ladder(self, name: str) -> Ladder:
         """A ladder by its name.
@@ -157,7 +161,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         Raises:
             KeyError: there is none.
         """
-        return PRESETS.get(name) or Ladder(name, self.ladders[name])
+        return self._ladders[name]
 
     def stops(self, assessment: Assessment) -> tuple[Stop, ...]:
         """The time before the policy came to apply to such a build: it counts for no clock."""
@@ -178,7 +182,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         rule's day came), the place is carried over from each to the next, so that no notice is skipped.
         """
         if not self.ladder_rules or assessment is None:
-            return self._usual, elapsed(episode, stops, now)
+            return self._ladders[self.ladder], elapsed(episode, stops, now)
         ladder: Ladder | None = None
         place = clock = 0.0
         for at, name in self._changes(assessment, now):
@@ -188,7 +192,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             if ladder is not None and reached > 0 and new != ladder:
                 place = carry_over(ladder, new, place)
             ladder = new
-        return ladder or self._usual, place + elapsed(episode, stops, now) - clock
+        return ladder or self._ladders[self.ladder], place + elapsed(episode, stops, now) - clock
 
     def _changes(self, assessment: Assessment, now: float) -> Iterator[tuple[float, str]]:
         """When which ladder came to apply, in order of time, up to ``now``."""
@@ -196,10 +200,6 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         times = sorted({0.0, *(start for start, _ in starts if start is not None and start <= now)})
         for at in times:
             yield at, next((use for start, use in starts if start is not None and start <= at), self.ladder)
-
-    @property
-    def _usual(self) -> Ladder:
-        return PRESETS.get(self.ladder) or self.named_ladder(self.ladder)
 
 
 def midnight(day: date) -> float:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from wehr.policy.clock import elapsed, when
 from wehr.policy.ladder import Ladder, notice, stage_at, steps
-from wehr.policy.types import Episode, Stop
+from wehr.policy.types import Episode, Reason, Stop
 
 
 class Entry(Struct, frozen=True):
@@ -42,9 +42,9 @@ def timeline(ladder: Ladder, episode: Episode, stops: Sequence[Stop], now: float
 class Dates(Struct, frozen=True):
     """The dates and rates of Microsoft's Get-OnPremServerReportInfo; times are UTC seconds since 1970.
 
-    The days on which throttling and blocking begin are nominal, counted from the first detection; the next
-    stage's day takes account of the stops. So does Microsoft's report: in the one output known, of May 2024,
-    the next stage comes six days later than the nominal days would have it.
+    The days on which throttling and blocking begin are nominal, counted from the first detection without
+    regard to pauses; the next stage's day takes account of them. So does Microsoft's report: in the one output
+    known, of May 2024, the next stage comes six days later than the nominal days would have it.
     """
 
     first_detected_date: float
@@ -65,10 +65,12 @@ def dates(
     following = every[stage_at(ladder, place) :]
     throttled = notice(ladder)
     blocked = next((step.start for step in every if step.block), None)
+    nominal = Episode(episode.started, ((episode.started, None),))
+    lasting = [stop for stop in stops if stop.reason is not Reason.PAUSED]
     return Dates(
         episode.started,
-        None if throttled is None else episode.started + throttled,
-        None if blocked is None else episode.started + blocked,
+        None if throttled is None else when(nominal, lasting, throttled),
+        None if blocked is None else when(nominal, lasting, blocked),
         following[0].throttle if following else None,
         following[0].block if following else None,
         when(episode, stops, clock + following[0].start - place) if following else None,
