@@ -45,6 +45,8 @@ MACRO_STAGES: Mapping[int, int] = {
 }  # fmt: skip
 """SMFIM_*: how a list of wished macros names the command that they precede."""
 
+_MACRO_COMMANDS = {stage: command for command, stage in MACRO_STAGES.items()}
+
 KEPT = 1 << 17
 """Bytes of one frame that are kept: twice the 65,535 that Postfix and libmilter send at most."""
 
@@ -156,11 +158,10 @@ def decode_offer(payload: bytes) -> Offer:
     if len(payload) < _OFFER.size:
         raise ProtocolError("a truncated offer")
     version, actions, steps = _OFFER.unpack_from(payload)
-    commands = {stage: command for command, stage in MACRO_STAGES.items()}
     lists = []
     position = _OFFER.size
     while (stop := payload.find(b"\0", position + 4)) >= 0:
-        command = commands.get(int.from_bytes(payload[position : position + 4], "big"))
+        command = _MACRO_COMMANDS.get(int.from_bytes(payload[position : position + 4], "big"))
         if command is not None:
             lists.append((command, payload[position + 4 : stop].decode("ascii", "replace")))
         position = stop + 1

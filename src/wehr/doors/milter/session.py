@@ -176,21 +176,21 @@ class MilterSession:
                 self._learn_recipient(codec.decode_strings(payload)[0])
             case codec.END_OF_HEADERS | codec.END_OF_MESSAGE:
                 return self._decided(command)
-            case codec.BODY:
-                self._size = 0
             case codec.MAIL:
                 self._forget_message()
                 self._learn_sender(self._macros_of(codec.MAIL))
+            case codec.ABORT | codec.QUIT | codec.QUIT_NEW:
+                self._forget_message()
             case codec.HELO:
                 self._forget_message()
                 self._learn_helo(codec.decode_strings(payload)[0], self._macros_of(codec.HELO))
+            case codec.BODY:
+                self._size = 0
             case codec.CONNECT:
                 self._learn_client(*codec.decode_connect(payload), self._macros_of(codec.CONNECT))
             case codec.NEGOTIATE:
                 self._silent, agreed = _agreement(codec.decode_offer(payload))
                 return agreed
-            case codec.ABORT | codec.QUIT | codec.QUIT_NEW:
-                self._forget_message()
         return b"" if command in self._silent else _CONTINUE
 
     def _decided(self, command: int) -> bytes:
