@@ -175,6 +175,24 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('source = "here"\n', 'source = "here"\nsuccessor = "Toy"\nsupport_ends = 2021-01-01\n'),
+        ("[[product]]", "[status]\n'3.0.0' = 'disputed'\n[[product]]"),
+        ("[[product]]", "[status]\n'2.0.0' = 'variant'\n[[product]]"),
+    ],
+    ids=["its own successor", "a branch with disputed builds only", "a variant as the first build"],
+)
+def test_odd_files_of_one_s_own_do_no_harm(tmp_path: Path, old: str, new: str) -> None:
+    """Lint may complain, but every build is assessed."""
+    catalogue = load(put(tmp_path, PRODUCT.replace(old, new)))
+    for build in ((1, 0), (2, 0, 4), (2, 0, 5), (3, 0, 0), (4,), ()):
+        for day in (date(2019, 1, 1), date(2022, 1, 1), date(2026, 1, 1)):
+            found = catalogue.assess(build, day, "toy")
+            assert all(row <= (3, 0, 0) for row in found.recommended_builds)
+
+
 def test_comments_and_empty_lines_may_stand_in_a_table() -> None:
     """A person explains a figure where it stands."""
     text = PRODUCT.replace("3.0.0  3.0.0", "# the newest\n\n3.0.0  3.0.0").replace(

@@ -38,6 +38,7 @@ class Catalogue:
             (product.software, branch.key): (product, branch)
             for product in self.products
             for branch in product.branches
+            if any(row.status != DISPUTED for row in branch.builds)
         }
         self._flaws = {
             product.name: tuple(
@@ -46,6 +47,7 @@ class Catalogue:
             for product in self.products
         }
         self._remembered = lru_cache(_REMEMBERED)(self._assess)
+        self._acceptable = lru_cache(_REMEMBERED)(self._recommended)
 
     @classmethod
     def of(cls, documents: Sequence[Document]) -> "Catalogue":
@@ -133,7 +135,7 @@ class Catalogue:
             state=State.CURRENT,
             branch_supported=True,
             support_ends=product.support_ends,
-            recommended_builds=self._recommended(product, day, esu=False),
+            recommended_builds=self._acceptable(product.name, day, False),
             branch_key=build[: product.branch_numbers],
             notes=(Note.NEWER_THAN_CATALOGUE,),
         )
@@ -168,7 +170,7 @@ class Catalogue:
             ),
             missing_updates=missing,
             vulnerabilities=tuple(self._holes(product, branch, counted, day)),
-            recommended_builds=self._recommended(product, day, esu=esu),
+            recommended_builds=self._acceptable(product.name, day, esu),
             branch_key=branch.key,
             notes=tuple(_notes(build, day, rows, esu=esu, undecided=undecided)),
             backported=product.backported,
@@ -183,13 +185,20 @@ class Catalogue:
 
         Source: microsoft/CSS-Exchange, Shared/CompareExchangeBuildLevel.ps1.
         """
+        length = product.branch_numbers
         for flaw in self._flaws[product.name]:
             if (flaw.published and flaw.published > day) or (flaw.introduced and build < flaw.introduced):
                 continue
-            fixes = [row for row in flaw.fixed[product.name] if row.released <= day]
-            length = product.branch_numbers
+            fixes = flaw.fixed[product.name]
+            if build >= fixes[-1].build:
+                continue
             own = next((row for row in fixes if row.build[:length] == branch.key), None)
-            if not fixes or build >= (own or fixes[-1]).build:
+            if own and build >= own.build:
+                continue
+            fixes = tuple(row for row in fixes if row.released <= day)
+            if own not in fixes:
+                own = None
+            if not fixes or build >= fixes[-1].build:
                 continue
             fix = own or next(row for row in fixes if row.build > build)
             exploited = flaw.exploited if flaw.exploited and flaw.exploited <= day else None
@@ -202,18 +211,21 @@ class Catalogue:
                 fixed_released=fix.released,
             )
 
-    def _recommended(self, product: Product, day: date, *, esu: bool) -> tuple[Build, ...]:
+    def _recommended(self, name: str, day: date, esu: bool) -> tuple[Build, ...]:
         """What is acceptable on the day: of the product itself, or else of the next one that is in support.
 
         A server with paid updates may also stay on the newest of those while they are on offer.
         """
         acceptable: list[Build] = []
+        product = self._products[name]
         if esu and not product.supported(day) and product.esu_on(day):
             acceptable += _acceptable(product, day, esu=True)
         heir: Product | None = product
-        while heir and not (heir.supported(day) and heir.released <= day):
+        for _ in self.products:  # no more steps than products, even if files name each other's as successor
+            if heir is None or (heir.supported(day) and heir.released <= day):
+                break
             heir = self._products.get(heir.successor)
-        if heir:
+        if heir and heir.supported(day):
             acceptable += _acceptable(heir, day, esu=False)
         return tuple(sorted(acceptable, reverse=True))
 
@@ -228,6 +240,8 @@ def _acceptable(product: Product, day: date, *, esu: bool) -> Iterator[Build]:
         if branch.released > day or (branch.unsupported_from and branch.unsupported_from <= day):
             continue
         rows = [row for row in branch.builds if row.status != DISPUTED and row.released <= day]
+        if not rows:
+            continue
         least = [row.build for row in rows if _demanded(row) and (esu or not row.esu)]
         floor = max(least, default=rows[0].build)
         yield from (row.build for row in rows if row.build >= floor and row.label != "Preview")

@@ -127,6 +127,7 @@ def show_assessment(found: Assessment, day: date, catalogue: Catalogue) -> None:
     name = " ".join(filter(None, (found.product or found.software, found.branch, found.update)))
     click.echo(f"{format_build(found.build)} is {name}: {found.state.upper()} on {day}.")
     row = catalogue.row_of(found.software, found.build)
+    age = catalogue.age(day).days
     facts: list[tuple[str, object]] = [
         ("released", found.released),
         ("branch in support", "yes" if found.branch_supported else "no"),
@@ -136,7 +137,7 @@ def show_assessment(found: Assessment, day: date, catalogue: Catalogue) -> None:
         ("recommended", ", ".join(map(format_build, found.recommended_builds))),
         ("about the build", row.note if row else ""),
         *(("source", catalogue.sources.get(tag, tag)) for tag in (row.sources if row else ())),
-        ("catalogue", f"of {catalogue.date}, {catalogue.age(day).days} days old"),
+        ("catalogue", f"of {catalogue.date}" + (f", {age} days old" if age else "")),
     ]
     for name, value in facts:
         if value:
