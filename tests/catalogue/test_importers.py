@@ -257,6 +257,15 @@ def test_the_date_moves_only_if_somebody_vouches() -> None:
     assert [one.what for one in nothing.changes] == ["date"]
 
 
+def test_an_advisory_without_a_build_is_reported() -> None:
+    """CSAF and CVRF that speak of Exchange and name no build."""
+    advisory = feeds.csaf(NEW, SE, "see the notes")
+    for document in (advisory, feeds.cvrf_xml(NEW, SE, ""), feeds.cvrf_split(NEW, SE, "N/A")):
+        found = proposed(document)
+        assert not found
+        assert complaints(found) == f"{NEW}: no fixed build in it"
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
