@@ -106,6 +106,8 @@ def test_assess_prints_for_people() -> None:
         ("2013", "15.0.1497.48", "Exchange Server 2013"),
         ("SE", "15.2.2562.53", "Exchange Server SE"),
         ("Exim", "4.99.5", "Exim"),
+        ("exim", "4.90_1", "Exim"),
+        ("exim", "4.96.2-12-g29d01ae2a", "Exim"),
         ("sendmail", "8.18.1", "Sendmail"),
     ],
 )

@@ -1,5 +1,6 @@
 """``wehr catalogue``: what is known of a build, and where it comes from."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -65,7 +66,7 @@ def assess(build: str, product: str, at: date | None, overlays: tuple[Path, ...]
     catalogue = _load(overlays)
     software, wanted = _chosen(catalogue, product)
     try:
-        numbers = parse_build(build)
+        numbers = parse_build(build if software in {"", "exchange"} else _version(build))
     except ValueError as error:
         raise BadUse(f"{error}; write it as 15.1.2507.61") from None
     found = catalogue.assess(numbers, day, software or "exchange")
@@ -263,6 +264,12 @@ def _readings(sources: Sequence[str]) -> "tuple[list[Reading], list[Provenance]]
         readings.append(reading)
         provenance.append(Provenance(source, sha256(raw), _today(), reading.document, reading.dated))
     return readings, provenance
+
+
+def _version(text: str) -> str:
+    """The numbers of a version as other software prints it: 4.90_1, 4.96.2-12-g29d01ae2a."""
+    found = re.match(r"\d+(?:[._]\d+)*", text)
+    return found[0].replace("_", ".") if found else text
 
 
 def _today() -> date:
