@@ -113,6 +113,7 @@ def test_the_stage_is_the_step_that_holds_the_clock(ladder, clock):
     """`stage_at` and `steps` are two views of one thing."""
     step = steps(ladder)[stage_at(ladder, clock) - 1]
 
+    assert step.number == stage_at(ladder, clock)
     assert step.start <= clock
     assert step.end is None or clock < step.end
 
@@ -150,6 +151,11 @@ def test_a_change_of_ladder_enters_at_the_first_stage_that_is_no_milder(old, new
     assert before.minutes
     assert place == steps(new)[entered - 1].start
     assert all(stage.severity < before.severity for stage in new.stages[: entered - 1])
+
+
+def test_a_ladder_with_the_same_stage_is_entered_at_that_stage():
+    """Not at the next harder one."""
+    assert carry_over(EXCHANGE, EXCHANGE, 45 * DAY) == 40 * DAY
 
 
 def test_from_the_usual_ladder_to_the_urgent_one_on_the_last_day_of_notice():

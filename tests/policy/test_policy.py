@@ -1,8 +1,10 @@
 """The policy as it is written: defaults, TOML, and which ladder a server is on."""
 
 import pickle
+import re
 import tomllib
 from datetime import date
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -78,6 +80,19 @@ def test_everything_can_be_written_in_toml():
 
     assert [stage.throttle for stage in policy.named_ladder("mine").stages] == [0, 10]
     assert policy.connectors[0].tenant == "north"
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "policy.md"
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_the_examples_of_the_documentation_are_right(text):
+    """Each can be used as it stands."""
+    document = tomllib.loads(text)
+
+    assert list(document) == ["policy"]
+    assert msgspec.convert(document["policy"], Policy) != Policy()
 
 
 @pytest.mark.parametrize(

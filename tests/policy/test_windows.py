@@ -36,6 +36,21 @@ def test_each_minute_of_the_hour_is_answered_as_the_stretch_says(server, hour, m
     assert answers[Action.BLOCK] == block
 
 
+def test_a_stretch_begins_on_its_first_second_and_is_over_on_its_end():
+    """So that the minute a reply names is one in which mail is taken."""
+    found = window(KEY, SERVER, 480_000, 10, 5)
+    edges = [found.start - 1, found.start, found.turn - 1, found.turn, found.end - 1, found.end]
+
+    assert [found.at(now) for now in edges] == [
+        Action.ACCEPT,
+        Action.BLOCK,
+        Action.BLOCK,
+        Action.THROTTLE,
+        Action.THROTTLE,
+        Action.ACCEPT,
+    ]
+
+
 @given(servers, hours)
 def test_sixty_minutes_are_the_whole_hour(server, hour):
     """A stage that blocks fully leaves no minute."""

@@ -66,8 +66,8 @@ def show_timeline(
         )
         return
     print_table(
-        f"Ladder {ladder.name}, first detected {iso(first_detected)}, at {iso(now)} (UTC; minutes per hour)",
-        ("", "stage", "start", "end", "450", "550"),
+        f"The ladder {ladder.name} at {iso(now)}, in minutes per hour",
+        ("", "stage", "start", "end", "throttle", "block"),
         [
             (
                 "now" if it.current else "",
@@ -114,8 +114,9 @@ def show_simulation(
     if midnight(end) - min(seen, midnight(start)) > _LONGEST * DAY:
         raise BadUse(f"at most {_LONGEST} days can be played")
     catalogue = load()
+    policy = read(file).policy
     spans = simulate(
-        read(file).policy,
+        policy,
         lambda day: catalogue.assess(numbers, day, software),
         seen,
         start=start,
@@ -126,21 +127,28 @@ def show_simulation(
         print_json({"build": format_build(numbers), "software": software, "spans": shown})
         return
     print_table(
-        f"{software} {format_build(numbers)}, first seen {iso(seen)} (minutes per hour)",
-        ("from", "to", "compliance", "why", "stage", "450", "550"),
+        f"{software} {format_build(numbers)}, first seen {iso(seen)}, in minutes per hour",
+        ("from", "to", "compliant", "why", "stage", "throttle", "block"),
         [
             (
                 it.start,
                 it.end - timedelta(days=1),
                 {True: "yes", False: "no", None: "cannot tell"}[it.ok],
                 it.why if it.stage == 0 or it.reason in {None, "report-stage"} else f"{it.why} ({it.reason})",
-                f"{it.stage} {it.ladder}" if it.stage else "",
+                _place(it, policy),
                 it.throttle or "",
                 it.block or "",
             )
             for it in spans
         ],
     )
+
+
+def _place(span: Span, policy: Policy) -> str:
+    """The stage, with its ladder where that is not the usual one."""
+    if not span.stage:
+        return ""
+    return str(span.stage) if span.ladder == policy.ladder else f"{span.stage} {span.ladder}"
 
 
 def _span(span: Span) -> dict[str, object]:

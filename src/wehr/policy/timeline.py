@@ -43,7 +43,7 @@ class Dates(Struct, frozen=True):
     """The dates and rates of Microsoft's Get-OnPremServerReportInfo; times are UTC seconds since 1970.
 
     The days on which throttling and blocking begin are nominal, counted from the first detection without
-    regard to pauses; the next stage's day takes account of them. So does Microsoft's report: in the one output
+    regard to pauses; the next stage's day takes account of them, as Microsoft's does: in the one output
     known, of May 2024, the next stage comes six days later than the nominal days would have it.
     """
 
