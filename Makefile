@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet
 STATE  ?= var
 
-.PHONY: help install run test check lint docs bench evidence lock clean
+.PHONY: help install run test system check docs bench evidence lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -35,7 +35,13 @@ check: $(VENV)/.dev ## format, lint, types, floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-test: $(VENV)/.dev system check ## install what the tests need and pass them all
+docs: $(VENV)/.dev ## build the documentation into docs/_build
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
+
+evidence: $(VENV)/.dev ## agreement of the parser with labelled real messages (needs the reference data)
+	$(BIN)/python bench/evidence_report.py
+
+test: $(VENV)/.dev system check docs ## install what the tests need and pass them all
 	$(BIN)/python -m pytest --cov --cov-report=term -n 2 --dist loadgroup
 
 bench: $(VENV)/.dev ## measure the milter door and the parser against their peers

@@ -85,10 +85,16 @@ class Milter(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=1, le=100_000, description="Connections at a time; one more is closed, and its mail accepted."
         ),
-    ] = 2000
+    ] = 5000
     idle_timeout: Annotated[
-        int, Meta(ge=10, le=86_400, description="Seconds without a byte after which a connection is closed.")
-    ] = 600
+        int,
+        Meta(
+            ge=10,
+            le=86_400,
+            description="Seconds without a byte after which a connection is closed: it says nothing "
+            "while a client sends a long message.",
+        ),
+    ] = 3600
 
     def __post_init__(self) -> None:
         for address in self.listen:
