@@ -12,4 +12,5 @@ autodoc_typehints = "description"
 html_theme = "furo"
 html_title = "Wehr"
 exclude_patterns = ["_build"]
-nitpicky = False
+# The README is included as the first page; what it links to outside this folder is not part of the pages.
+suppress_warnings = ["myst.xref_missing"]
