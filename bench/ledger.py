@@ -18,6 +18,7 @@ from pathlib import Path
 
 from wehr.evidence.types import Confidence, Relation, Sighting
 from wehr.ledger import Entry, Journal, Ledger, Limits, Position, ServerState, Stamp, open_store, read_batch
+from wehr.ledger.carrier import fill
 from wehr.ledger.state import DAY
 from wehr.policy.types import Action, Decision, Reason, ServerKey
 
@@ -106,8 +107,7 @@ def measure(size: int, folder: Path) -> dict[str, float]:
     ledger = Ledger(Limits(servers=size))
     before = time.perf_counter()
     with open_store(url) as store:
-        for key, state in store.load_states():
-            ledger.merge(key, state)
+        fill(ledger, store)
     start_up = time.perf_counter() - before
     held = resident() - empty
     everyone = random.Random(2).sample(range(size), min(size, MESSAGES))

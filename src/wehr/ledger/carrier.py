@@ -4,6 +4,7 @@ It runs beside the way of a message, in a thread of its own, and touches the led
 which the ledger's owner calls. A store that is away stops nothing: the journal grows, and is caught up later.
 """
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -75,8 +76,7 @@ class Carrier:
         while self.carry_once(now):
             pass
         self._seen_change = store.last_change()
-        for key, state in store.load_states():
-            ledger.merge(key, state)
+        fill(ledger, store)
         return self._learn(store, 0)
 
     def step(self, now: float) -> Learned:
@@ -165,6 +165,19 @@ class Carrier:
                 self._spoilt.discard(segment)
             else:
                 path.unlink(missing_ok=True)
+
+
+def fill(ledger: Ledger, store: Store) -> None:
+    """Tell a ledger all that the store knows."""
+    # Many objects come and all of them stay: looking for garbage among them takes as long again, now and at
+    # every later full collection.
+    gc.disable()
+    try:
+        for key, state in store.load_states():
+            ledger.merge(key, state)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def replay(folder: Path, ledger: Ledger) -> int:

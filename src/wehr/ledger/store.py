@@ -106,18 +106,11 @@ class Store:
     # What nodes learn
 
     def load_states(self) -> Iterator[tuple[ServerKey, ServerState]]:
-        """The states of all servers, some thousand a transaction."""
-        query = select(servers.c.tenant, servers.c.name, servers.c.network, servers.c.state, servers.c.ref)
-        query = query.order_by(servers.c.ref).limit(_CHANGES)
-        last = ""
-        while True:
-            with self._read() as connection:
-                rows = connection.execute(query.where(servers.c.ref > last)).all()
-                found = [(ServerKey(row[0], row[1], row[2]), unpack_state(row[3])) for row in rows]
-            yield from found
-            if not rows:
-                return
-            last = rows[-1][4]
+        """The states of all servers, as of one moment; the store serves nobody else until all are read."""
+        query = select(servers.c.tenant, servers.c.name, servers.c.network, servers.c.state)
+        with self._read() as connection:
+            for row in connection.execute(query, execution_options={"yield_per": _CHANGES}):
+                yield ServerKey(row[0], row[1], row[2]), unpack_state(row[3])
 
     def last_change(self) -> int:
         """The number of the last change of servers: what is read afterwards holds it and all before it."""
