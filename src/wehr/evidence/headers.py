@@ -16,7 +16,7 @@ def split_headers(block: bytes) -> list[bytes]:
     ``block`` is a raw message or its header (LF or CRLF); what follows the first blank line, or `MAX_BLOCK`
     bytes, is not looked at.
     """
-    block = block[:MAX_BLOCK]
+    block = b"\n" + block[:MAX_BLOCK]
     ends = [block.find(b"\n\n"), block.find(b"\n\r\n") if b"\r" in block else -1]
     end = min((end for end in ends if end >= 0), default=len(block))
-    return _FIELD.findall(b"\n" + block[:end])[:MAX_FIELDS]
+    return _FIELD.findall(block[:end])[:MAX_FIELDS]

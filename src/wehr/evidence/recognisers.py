@@ -87,6 +87,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     _entry("exim", _NOTE, b"(Exim", rb"\(Exim (\d++\.\d++(?:[._]\d++)*+)"),
     _entry("opensmtpd", _NOTE, b"(OpenSMTPD"),
     _entry("proofpoint", _NOTE, b"(PPS)"),
+    _entry("proofpoint", _NOTE, b"(PPE Hosted"),
     _entry("domino", _NOTE, b" Domino Release", rb" Domino Release (\d[\w.]*+)"),
     _entry("domino", _NOTE, b"(Lotus SMTP MTA", rb"SMTP MTA[^()]*? v(\d[\w.]*+)"),
     _entry("communigate", _NOTE, b"(CommuniGate", rb"\(CommuniGate Pro [A-Za-z]++ " + _NUMBER),
@@ -139,6 +140,8 @@ SHAPES: tuple[Shape, ...] = (
         "exim", "id", rb"^[0-9A-Za-z]{6}-[0-9A-Za-z]{6}(?:[0-9A-Za-z]{5})?-[0-9A-Za-z]{2}(?:[0-9A-Za-z]{2})?$"
     ),
     _shape("zmailer", "origin_note", rb"^\([^()\"]*\"(?:EHLO|HELO) "),
+    _shape("zimbra", "origin_note", rb"^\(LHLO "),
+    _shape("mimecast", "id", rb"^(?:us|uk|de|eu|au|za|ca)-mta-\d"),
     _shape("ironport", "origin_note", rb"^\(HELO [^ ()]++\) \(\[[^\]]++\]\)$"),
 )
 

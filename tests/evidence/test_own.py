@@ -1,0 +1,80 @@
+"""The receiver's own hops and its trusted relays: stepped over, and believed only as far as they are known."""
+
+import pytest
+
+from wehr.evidence import Own, Relation, Session, handover
+from wehr.evidence.own import Names, Networks
+
+DATE = b"; Tue, 3 Nov 2026 10:00:00 +0000"
+RELAY = b"from out.example.org (ex1.example.org [198.51.100.7]) by relay.example.net (Postfix) with ESMTPS id A" + DATE
+EXCHANGE = b"from a (10.0.0.9) by ex1.example.org (10.0.0.2) with Microsoft SMTP Server id 15.1.2507.61" + DATE
+OWN_MTA = b"from relay.example.net ([192.0.2.5]) by mx.example.com with esmtps (Exim 4.96) id 1abcde-000123-4F" + DATE
+FILTER = b"from relay.example.net ([127.0.0.1]) by localhost (relay [127.0.0.1]) (amavisd-new) with ESMTP id B" + DATE
+LOOP = b"from localhost (localhost [127.0.0.1]) by relay.example.net (Postfix) with ESMTP id C" + DATE
+CLIENT = Session(client_ip="192.0.2.5", client_name="relay.example.net", helo="relay.example.net")
+
+
+@pytest.mark.parametrize("relays", [("192.0.2.0/24",), ("192.0.2.5",), ("relay.example.net",), (".example.net",)])
+def test_the_hop_before_a_trusted_relay_is_judged(relays: tuple[str, ...]) -> None:
+    """Behind a relay that is trusted, by network or verified name, the peer is the one that the relay saw."""
+    found = handover([RELAY, EXCHANGE], CLIENT, Own(relays=relays))
+    assert (found.relation, found.index, found.software) == (Relation.DIRECT, 1, "exchange")
+    assert (found.client_ip, found.client_name) == ("198.51.100.7", "ex1.example.org")
+
+
+def test_an_unknown_relay_is_not_stepped_over() -> None:
+    """Without configuration the Exchange is behind a relay."""
+    found = handover([RELAY, EXCHANGE], CLIENT, Own(names=("mx.example.com",), relays=("192.0.2.99",)))
+    assert (found.relation, found.client_ip) == (Relation.BEHIND_RELAY, "192.0.2.5")
+
+
+def test_the_mtas_own_line_is_passed_over() -> None:
+    """Exim, OpenSMTPD and Haraka show their own line first: the next one is the client's."""
+    found = handover([OWN_MTA, EXCHANGE], CLIENT, Own(names=("mx.example.com",)))
+    assert (found.relation, found.index, found.client_ip) == (Relation.DIRECT, 1, "192.0.2.5")
+
+
+def test_own_line_and_trusted_relay_together() -> None:
+    """Own line, then the relay's: the peer of the relay is judged."""
+    found = handover([OWN_MTA, RELAY, EXCHANGE], CLIENT, Own(names=("mx.example.com",), relays=("192.0.2.5",)))
+    assert (found.index, found.client_ip) == (2, "198.51.100.7")
+
+
+def test_a_filter_inside_the_relay_belongs_to_it() -> None:
+    """A content filter on the relay's localhost is part of the relay."""
+    found = handover([LOOP, FILTER, RELAY, EXCHANGE], CLIENT, Own(relays=("192.0.2.5",)))
+    assert (found.relation, found.index, found.client_ip) == (Relation.DIRECT, 3, "198.51.100.7")
+
+
+@pytest.mark.parametrize("own", [Own(names=("mx.example.com",)), Own(relays=("mx.example.com",))])
+def test_a_forged_line_of_ours_shifts_no_blame(own: Own) -> None:
+    """A line that claims one of our names, on top of a stranger's message, moves nothing to another address."""
+    forged = b"from victim.example (victim.example [198.51.100.66]) by mx.example.com (Postfix) with ESMTP id A" + DATE
+    found = handover([forged, EXCHANGE], Session(client_ip="203.0.113.9", client_name="evil.example"), own)
+    assert (found.client_ip, found.client_name) == ("203.0.113.9", "evil.example")
+
+
+def test_a_relay_that_is_the_source_leaves_nothing() -> None:
+    """A message of the relay's own ends the trace: nothing is known of anybody else."""
+    assert handover([LOOP], CLIENT, Own(relays=("192.0.2.5",))).relation is Relation.NONE
+
+
+def test_names_match_exactly_or_below_a_dot() -> None:
+    """A leading dot stands for every name below; case and a final dot do not matter."""
+    names = Names(("MX.example.com.", ".example.net"))
+    assert "mx.example.com" in names
+    assert "a.b.example.net" in names
+    assert not any(name in names for name in ("", "example.net", "notexample.net", "x.mx.example.com"))
+
+
+def test_networks_hold_addresses_of_both_kinds() -> None:
+    """Networks and single addresses, IPv4 (mapped too) and IPv6."""
+    networks = Networks(("192.0.2.0/24", "198.51.100.7", "2001:db8::/32"))
+    assert all(ip in networks for ip in ("192.0.2.255", "198.51.100.7", "2001:db8::1", "::ffff:192.0.2.1"))
+    assert not any(ip in networks for ip in ("", "192.0.3.0", "198.51.100.8", "2001:db9::1", "nonsense"))
+
+
+def test_a_wrong_network_is_refused() -> None:
+    """A typing error in the configuration is an error, and says which entry."""
+    with pytest.raises(ValueError, match="192.0.2.0/240"):
+        Own(networks=("192.0.2.0/240",))

@@ -1,0 +1,147 @@
+"""The grammar of a Received field: clauses, comments, names and addresses, and whatever may be broken."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from wehr.evidence import Hop, parse_hop
+from wehr.evidence.received import MAX_FIELD, _in_any_order, stamp_of, unfold
+
+DATE = "; Tue, 3 Nov 2026 10:00:00 +0000"
+
+# (field, by, by_ip, helo, from_name, from_ip, protocol)
+FORMS = [
+    ("from h.example.org (r.example.org [192.0.2.1]) by mx.example.net (Postfix) with ESMTPS id A for <u@x>",
+     "mx.example.net", "", "h.example.org", "r.example.org", "192.0.2.1", "ESMTPS"),
+    ("from h.example.org (unknown [IPv6:2001:db8::1]) by mx.example.net (Postfix) with ESMTP id A",
+     "mx.example.net", "", "h.example.org", "", "2001:db8::1", "ESMTP"),
+    ("from r.example.org (HELO h.example.org) (192.0.2.1) by mx.example.net with SMTP",
+     "mx.example.net", "", "h.example.org", "r.example.org", "192.0.2.1", "SMTP"),
+    ("from unknown (HELO 198.51.100.9) (u@192.0.2.1) by mx.example.net with SMTP",
+     "mx.example.net", "", "198.51.100.9", "", "192.0.2.1", "SMTP"),
+    ("from [192.0.2.1] (helo=[198.51.100.9]) by mx.example.net with esmtp (Exim 4.96) id A",
+     "mx.example.net", "", "[198.51.100.9]", "", "192.0.2.1", "esmtp"),
+    ("from r.example.org ([192.0.2.1]:2525 helo=h.example.org) by mx.example.net with esmtps (Exim 4.96)",
+     "mx.example.net", "", "h.example.org", "r.example.org", "192.0.2.1", "esmtps"),
+    ('from r.example.org ([192.0.2.1]:47128 "EHLO h.example.org" rhost-flags-OK) by mx with ESMTP id S1',
+     "mx", "", "h.example.org", "r.example.org", "192.0.2.1", "ESMTP"),
+    ("from h (r.example.org [192.0.2.1] (may be forged)) by mx.example.net (8.15.2/8.15.2) with ESMTP id A",
+     "mx.example.net", "", "h", "", "192.0.2.1", "ESMTP"),
+    ("from h ([::ffff:192.0.2.1]) by mx.example.net ([fe80::5:1%14]) with mapi id 15.01.2507.061",
+     "mx.example.net", "fe80::5:1", "h", "", "192.0.2.1", "mapi"),
+    ("from h [(192.0.2.1)] by mx.example.net (envelope-from <u@x>) (Generic MTA) with ESMTP id 1",
+     "mx.example.net", "", "h", "", "192.0.2.1", "ESMTP"),
+    ("from h [192.0.2.1] by mx.example.net with SMTP (MDaemon.v2.7.SP4.R)",
+     "mx.example.net", "", "h", "", "192.0.2.1", "SMTP"),
+    ("from 1.2.3.4.dsl.example.org (1.2.3.4.dsl.example.org. [192.0.2.1]) by mx.google.com with ESMTP id a",
+     "mx.google.com", "", "1.2.3.4.dsl.example.org", "1.2.3.4.dsl.example.org", "192.0.2.1", "ESMTP"),
+    ("from h (localhost [127.0.0.1])by mx.example.net (x) with ESMTP id1", "mx.example.net", "", "h", "localhost",
+     "127.0.0.1", "ESMTP id1"),
+    ("by 10.54.96.19 with SMTP id t19mr621017wrb", "10.54.96.19", "10.54.96.19", "", "", "", "SMTP"),
+    ("FROM h (192.0.2.1) BY mx.example.net WITH ESMTP FOR u@x", "mx.example.net", "", "h", "", "192.0.2.1", "ESMTP"),
+    ("(qmail 12286 invoked by uid 502)", "", "", "", "", "", ""),
+    ("from by (r.example.org [192.0.2.1]) by mx.example.net with ESMTP id A", "mx.example.net", "", "by",
+     "r.example.org", "192.0.2.1", "ESMTP"),
+    ("from user@example.org by mx.example.net (mail_out_v34.10.) id 2.1a3", "mx.example.net", "", "example.org", "",
+     "", ""),
+    ("from h (192.0.2.1) by localhost (mx.example.net [127.0.0.1]) (amavisd-new, port 10024) with LMTP id 7",
+     "localhost", "127.0.0.1", "h", "", "192.0.2.1", "LMTP"),
+    ("from a (ecelerity 3.6.5.1 r(Core:3.6.5.0)) by b (ecelerity 3.6.5.1 r(Core:3.6.5.0)) with ESMTP id 2",
+     "b", "", "a", "", "", "ESMTP"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "by", "by_ip", "helo", "from_name", "from_ip", "protocol"), FORMS)
+def test_names_and_addresses_are_read_from_every_form(
+    field: str, by: str, by_ip: str, helo: str, from_name: str, from_ip: str, protocol: str
+) -> None:
+    """HELO, looked-up name, peer and own address are kept apart, and an address in HELO is never believed."""
+    hop = parse_hop(f"{field}{DATE}".encode())
+    assert (hop.by, hop.by_ip, hop.helo, hop.from_name, hop.from_ip, hop.protocol) == (
+        by, by_ip, helo, from_name, from_ip, protocol,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "from a by b (Postfix, from userid 1000) id X",
+        "from u by b with local (Exim 4.96) id 1abcde-000123-4F",
+        "from mail pickup service by b with Microsoft SMTPSVC",
+        "from Pickup by b with Microsoft SMTP Server id 15.1.2507.17",
+        "from a ([192.0.2.1]) by a ([192.0.2.1]) with mapi id 15.01.2507.061",
+        "from a ([127.0.0.1]) by b with LMTP id 7",
+        "(qmail 1 invoked by uid 89)",
+    ],
+)
+def test_local_hops_are_submissions(field: str) -> None:
+    """What came from a local process or mailbox is marked so."""
+    assert parse_hop(f"{field}{DATE}".encode()).submission
+
+
+def test_a_hop_from_a_peer_is_no_submission() -> None:
+    """What came by SMTP from a peer is not."""
+    assert not parse_hop(b"from a (192.0.2.1) by b with Microsoft SMTP Server id 15.1.2507.17; x").submission
+
+
+def test_nested_comments_hide_their_words() -> None:
+    """Words inside comments are no clauses, four levels down; beyond that the field is read on all the same."""
+    assert parse_hop(b"from a (x (y (z (by evil with mapi id 15.1.2507.61)))) by good with ESMTP id 1").by == "good"
+    assert parse_hop(b"from a " + b"(" * 50 + b"x" + b")" * 50 + b" by good with ESMTP id 1").by == "good"
+
+
+def test_an_open_parenthesis_hides_nothing() -> None:
+    """A comment that is never closed is plain text: the clauses behind it are read."""
+    assert parse_hop(b"from a (b [192.0.2.1] by mx.example.net with Microsoft SMTP Server id 15.1.2507.61").build
+
+
+def test_the_order_of_clauses_is_free() -> None:
+    """Clauses out of the order of the RFC are read as in it."""
+    assert parse_hop(b"by mx.example.net from a.example.org id X with ESMTP; d") == parse_hop(
+        b"from a.example.org by mx.example.net with ESMTP id X; d"
+    )
+
+
+def test_the_first_clause_of_a_kind_counts() -> None:
+    """A second by-clause, or one behind the date, changes nothing."""
+    hop = parse_hop(b"from u by first.example.org by uid 502 with ESMTP; d by third.example.org")
+    assert hop.by == "first.example.org"
+
+
+WORDS = st.sampled_from(
+    b"from;by;via;with;id;for;mapi;Microsoft;SMTP;Server;(;);();[192.0.2.1];192.0.2.1;15.1.2507.61;\\;@;u@x;<u@x>;"
+    b'ESMTP;Postfix;(Postfix);(Exim 4.96);HELO;helo=x;EHLO;";::1;IPv6:;%7;\xff\xfe;\x00;Tue, 3 Nov;\r\n ;\n\t'.split(b";")
+)
+
+
+@given(st.lists(WORDS, max_size=40).map(b" ".join) | st.binary(max_size=300))
+@example(b"(" * 200)
+@example(b"from" * 200)
+@example(b"with Microsoft SMTP Server id 99999999999.1.1.1")
+@example(b"by " + b"9" * 400 + b".1")
+def test_nothing_throws(field: bytes) -> None:
+    """Any bytes give a hop of texts, and a build only as non-negative integers."""
+    hop = parse_hop(field)
+    assert isinstance(hop, Hop)
+    assert hop.build is None or (1 < len(hop.build) <= 6 and all(0 <= part < 10**9 for part in hop.build))
+
+
+@given(st.integers(0, 250))
+def test_a_field_cut_anywhere_shows_the_whole_build_or_none(cut: int) -> None:
+    """A truncated field never shows a build of more numbers or another branch than was stamped."""
+    whole = b"from a (192.0.2.1) by ex.example.org (192.0.2.2) with Microsoft SMTP Server (TLS) id 15.1.2507.61; date"
+    assert parse_hop(whole[:cut]).build in (None, (15, 1, 2507, 6), (15, 1, 2507, 61))
+
+
+@given(st.lists(WORDS, max_size=12).map(b" ".join))
+def test_the_quick_way_and_the_general_one_agree(field: bytes) -> None:
+    """Where one match reads the clauses in the RFC's order, reading them one by one finds the same by-name."""
+    line = unfold(field)
+    quick, general = stamp_of(line), _in_any_order(line)
+    assert (quick.by, quick.origin) == (general.by, general.origin)
+
+
+def test_a_megabyte_is_cut() -> None:
+    """Only the first part of a huge field is read, and what it says counts."""
+    hop = parse_hop(b"from a by mx.example.net (" + b"x" * MAX_FIELD + b") with mapi id 15.1.2507.61" + b" y" * 500_000)
+    assert (hop.by, hop.software) == ("mx.example.net", "unknown")
