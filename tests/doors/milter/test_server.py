@@ -326,26 +326,25 @@ def test_a_huge_message_is_accepted(gate: RecordingGate) -> None:
 def test_two_writes_over_tcp_do_not_wait_for_a_delayed_acknowledgement(gate: RecordingGate) -> None:
     """Postfix writes envelope and headers apart, with Nagle's algorithm on: 40 ms a message, if we sleep."""
     gate.answer = "450 4.7.230 throttled"
-    messages = 20
     headers = encode_strings(codec.HEADER, "Subject", "x") + frame(codec.END_OF_HEADERS)
 
-    def mail_system(port: int) -> float:
+    def mail_system(port: int) -> None:
         with socket.create_connection(("127.0.0.1", port), 10) as sock:
             sock.sendall(BEGUN)
             sock.recv(1000)
-            began = time.perf_counter()
-            for _ in range(messages):
+            for _ in range(20):
+                began = time.perf_counter()
                 sock.sendall(ENVELOPE)
                 sock.sendall(headers)
                 assert sock.recv(1000)[4:5] == b"y"
-            return time.perf_counter() - began
+                took.append(time.perf_counter() - began)
 
     async def scene(door: Door) -> None:
-        took.append(await asyncio.to_thread(mail_system, door.port))
+        await asyncio.to_thread(mail_system, door.port)
 
     took: list[float] = []
     play(Door(gate), scene)
-    assert took[0] < messages * 0.02
+    assert sorted(took)[5] < 0.02
 
 
 # Unix sockets
