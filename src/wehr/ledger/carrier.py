@@ -6,11 +6,13 @@ which the ledger's owner calls. A store that is away stops nothing: the journal 
 
 import gc
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
+from wehr.ledger.condense import condense_oldest, drop_digest, journal_bytes, next_digest, read_digest
 from wehr.ledger.errors import PositionMoved, StoreAway
 from wehr.ledger.journal import Position, read_batch, segment_path, segments
 from wehr.ledger.memory import Ledger
@@ -21,6 +23,8 @@ from wehr.policy.scope import Exemption
 
 BATCH: Final = 2000
 """Entries a transaction: some 80 ms with SQLite."""
+MOST_BYTES: Final = 2**30
+"""Two million entries."""
 
 
 class Learned(Struct, frozen=True):
@@ -45,21 +49,31 @@ class Carrier:
         folder: the node's journal folder.
         node: its name, one among all nodes of the store.
         active: tells the segment that is being written to; None: nobody writes to this journal.
+        most_bytes: how large the journal may grow while the store is away; beyond that the history of the
+            oldest messages goes, and their sums stay.
 
-    ``carried``, ``damaged`` (bytes that could not be read) and ``failures`` (steps that met no store) count.
+    ``carried``, ``condensed`` (entries whose history went), ``damaged`` (bytes that could not be read) and
+    ``failures`` (steps that met no store) count.
     """
 
     def __init__(
-        self, opener: Callable[[], Store], folder: Path, node: str, active: Callable[[], int | None]
+        self,
+        opener: Callable[[], Store],
+        folder: Path,
+        node: str,
+        active: Callable[[], int | None],
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self.folder = folder
         self.node = node
         self.carried = 0
         self.damaged = 0
         self.failures = 0
+        self.condensed = 0
         self.store: Store | None = None
         self._opener = opener
         self._active = active
+        self._most_bytes = most_bytes
         self._position: Position | None = None
         self._spoilt: set[int] = set()
         self._seen_change = 0
@@ -93,6 +107,8 @@ class Carrier:
         except (StoreAway, OSError) as error:
             self.failures += 1
             self._position = None
+            with suppress(OSError):  # on a full disk there is no room for a digest either
+                self._shrink()
             return Learned(carried, away=str(error))
 
     def carry_once(self, now: float) -> int:
@@ -103,30 +119,52 @@ class Carrier:
             OSError: the journal cannot be read.
         """
         store = self._open()
-        active = self._active()
         while True:
             if self._position is None:
                 self._position = store.position(self.node)
-            batch = read_batch(self.folder, self._position, limit=BATCH, active=active)
-            if batch.end == self._position:
-                return 0
             try:
-                store.carry(self.node, self._position, batch.entries, batch.end, now)
+                count = self._carry_next(store, self._position, now)
             except PositionMoved:
                 self._position = None
-                continue
             except StoreAway:
                 # The commit may have come through all the same: ask for the position again.
                 self._position = None
                 raise
-            self._position = batch.end
-            self.carried += len(batch.entries)
-            if batch.damaged:
-                self.damaged += batch.damaged
-                self._spoilt.add(batch.end.segment)
-            self._tidy(batch.end)
-            if batch.entries:
-                return len(batch.entries)
+            else:
+                if count is not None:
+                    return count
+
+    def _carry_next(self, store: Store, start: Position, now: float) -> int | None:
+        """Carry what comes next in the journal; tells how many entries, None if none but there is more."""
+        batch = read_batch(self.folder, start, limit=BATCH, active=self._active())
+        span = next_digest(self.folder, start.segment)
+        if span is not None and (batch.end == start or batch.end.segment > span.last):
+            digest = read_digest(self.folder, span)
+            end = Position(span.last + 1)
+            if digest is not None:
+                store.carry_digest(self.node, start, digest, end, now)
+            self._position = end
+            self._tidy(end)
+            drop_digest(self.folder, span)
+            return None
+        if batch.end == start:
+            return 0
+        store.carry(self.node, start, batch.entries, batch.end, now)
+        self._position = batch.end
+        self.carried += len(batch.entries)
+        if batch.damaged:
+            self.damaged += batch.damaged
+            self._spoilt.add(batch.end.segment)
+        self._tidy(batch.end)
+        return len(batch.entries) or None
+
+    def _shrink(self) -> None:
+        """Keep the journal within its bound while the store is away."""
+        while journal_bytes(self.folder) > self._most_bytes:
+            count = condense_oldest(self.folder, self._active())
+            if not count:
+                return
+            self.condensed += count
 
     def apply(self, learned: Learned, ledger: Ledger) -> None:
         """Tell the ledger what others wrote; called by the ledger's owner."""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Insert, RowMapping, Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from wehr.evidence.build import format_build
+from wehr.ledger.condense import Digest
 from wehr.ledger.episode import find_episode
 from wehr.ledger.journal import Entry
 from wehr.ledger.memory import Limits, reference
@@ -72,6 +73,18 @@ def write_states(
             new += old is None
         upsert(connection, servers, ("ref",), rows)
     return new
+
+
+def write_digest(connection: Connection, digest: Digest, node: str, secret: bytes) -> None:
+    """Add what a digest holds to servers and tallies, and say that its messages are gone."""
+    write_states(connection, digest.servers(), secret)
+    outcomes: Counter[_Outcome] = Counter()
+    for it, count in digest.outcomes:
+        outcomes[it.day, reference(it.key, secret), it.action, it.reason, it.enforced] += count
+    if outcomes:
+        _add_tallies(connection, outcomes)
+    detail: dict[str, str | int | float | bool | None] = {"node": node, "messages": digest.entries}
+    write_events(connection, [Event(at=digest.last_at, kind="history-lost", detail=detail)])
 
 
 def write_events(connection: Connection, found: Sequence[Event]) -> None:

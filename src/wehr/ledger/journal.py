@@ -150,6 +150,15 @@ def make_frame(payload: bytes) -> bytes:
     return b"".join((length, zlib.crc32(payload, zlib.crc32(length)).to_bytes(4, "little"), payload))
 
 
+def open_frame(frame: bytes) -> bytes | None:
+    """The payload of a frame of any size; None if it is not whole and sound."""
+    length, checksum = _HEAD.unpack(frame[: _HEAD.size].ljust(_HEAD.size))
+    payload = frame[_HEAD.size :]
+    if len(payload) != length or zlib.crc32(payload, zlib.crc32(frame[:4])) != checksum:
+        return None
+    return payload
+
+
 def lock_folder(folder: Path) -> int:
     """Take a node's folder for this process; the descriptor holds it until it is closed.
 

@@ -11,9 +11,8 @@ from wehr.catalogue.types import Assessment, State
 from wehr.evidence import format_build, parse_build
 from wehr.ledger.memory import Ledger
 from wehr.ledger.rows import ServerRow, Tally
-from wehr.policy import Action, Episode, Policy, complies, exemption_stops
+from wehr.policy import Action, Episode, Holds, Policy, complies
 from wehr.policy.ladder import stage_at
-from wehr.policy.pauses import Pause, stops
 from wehr.policy.timeline import Dates, dates
 
 _DAY = 86_400
@@ -70,7 +69,7 @@ class Basis(Struct, frozen=True):
     ledger: Ledger
     catalogue: Catalogue
     policy: Policy
-    pauses: tuple[Pause, ...]
+    holds: Holds
     now: float
     """UTC seconds since 1970."""
 
@@ -153,8 +152,7 @@ def _course(row: ServerRow, episode: Episode, assessment: Assessment, basis: Bas
     policy = basis.policy
     held = (
         *policy.stops(assessment),
-        *stops(basis.pauses, row.key, policy.pause_days),
-        *exemption_stops(policy.exemptions, row.key, row.client_ip, row.client_name),
+        *basis.holds.stops(row.key, row.client_ip, row.client_name),
     )
     ladder, place = policy.course(assessment, episode, held, basis.now)
     return stage_at(ladder, place), dates(ladder, episode, held, basis.now, place)

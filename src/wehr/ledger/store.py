@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, func, or_, select
 from sqlalchemy.engine import make_url
 
 from wehr.ledger import carrying
+from wehr.ledger.condense import Digest
 from wehr.ledger.errors import PositionMoved
 from wehr.ledger.journal import Entry, Position
 from wehr.ledger.maintenance import Retention, back_up, cutoffs, find_faults, prune_batch
@@ -91,12 +92,26 @@ class Store:
             PositionMoved: the journal has not been carried exactly to ``start``.
         """
         with self._write() as connection:
-            found = _position(connection, node)
-            if found != start:
-                raise PositionMoved(f"{self.name}: the journal of {node} was carried to {found}, not {start}")
+            self._move(connection, node, start, end, now)
             carrying.write_entries(connection, entries, node, self.secret, self.limits)
-            row = {"node": node, "segment": end.segment, "offset": end.offset, "at": now}
-            carrying.upsert(connection, journals, ("node",), [row])
+
+    def carry_digest(self, node: str, start: Position, digest: Digest, end: Position, now: float) -> None:
+        """Take in a digest as `carry` takes in entries.
+
+        Raises:
+            PositionMoved: the journal has not been carried exactly to ``start``.
+        """
+        with self._write() as connection:
+            self._move(connection, node, start, end, now)
+            carrying.write_digest(connection, digest, node, self.secret)
+
+    def _move(self, connection: Connection, node: str, start: Position, end: Position, now: float) -> None:
+        """Move a journal's position, in the caller's transaction, if it is where it should be."""
+        found = _position(connection, node)
+        if found != start:
+            raise PositionMoved(f"{self.name}: the journal of {node} was carried to {found}, not {start}")
+        row = {"node": node, "segment": end.segment, "offset": end.offset, "at": now}
+        carrying.upsert(connection, journals, ("node",), [row])
 
     def merge_states(self, states: Iterable[tuple[ServerKey, ServerState]]) -> int:
         """Join states into those that are stored; tells how many servers are new."""
