@@ -42,7 +42,7 @@ def state_of(number: int, dice: random.Random) -> ServerState:
     first = START + dice.random() * DAY
     kind = number % 10
     if kind < 7:
-        stamps = (Stamp(tuple(NEW), first, days, 0, 0),)
+        stamps: tuple[Stamp, ...] = (Stamp(tuple(NEW), first, days, 0, 0),)
     elif kind < 9:
         stamps = (Stamp(tuple(OLD), first, 0, days, 0, (first,)),)
     else:
@@ -111,7 +111,7 @@ def measure(size: int, folder: Path) -> dict[str, float]:
     start_up = time.perf_counter() - before
     held = resident() - empty
     everyone = random.Random(2).sample(range(size), min(size, MESSAGES))
-    first = messages(everyone, ledger, NOW)
+    fresh = messages(everyone, ledger, NOW)
     again = messages(everyone, ledger, NOW + 1000)
     flood = messages(range(size, size + 50_000), ledger, NOW + 2000)
     return {
@@ -119,7 +119,7 @@ def measure(size: int, folder: Path) -> dict[str, float]:
         "start_up_s": round(start_up, 2),
         "bytes_per_server": round(held / size),
         "file_bytes_per_server": round((folder / "wehr.sqlite").stat().st_size / size),
-        "first_of_day_us": round(first, 2),
+        "first_of_day_us": round(fresh, 2),
         "message_us": round(again, 2),
         "forged_us": round(flood, 2),
         "servers_after_flood": len(ledger),

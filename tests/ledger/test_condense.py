@@ -1,6 +1,7 @@
 """A store that stays away: the journal is bounded, sums stay, and only the history of messages goes."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def test_a_store_that_goes_again_in_the_middle_of_catching_up(
         gone = Gone(opener)
         gone.away = True
         with Journal(folder, START, segment_bytes=4000) as journal:
-            carrier = Carrier(gone.open, folder, node, lambda journal=journal: journal.segment, MOST)
+            carrier = Carrier(gone.open, folder, node, partial(getattr, journal, "segment"), MOST)
             for one in entries[:250]:
                 journal.append(one)
                 carrier.step(START)

@@ -10,7 +10,7 @@ from ledger_stories import START, entry, sighting
 
 from wehr.evidence.types import Confidence, Sighting
 from wehr.ledger.errors import JournalBusy
-from wehr.ledger.journal import Entry, Journal, Position, read_batch, segment_path, segments
+from wehr.ledger.journal import Entry, Journal, Position, make_frame, read_batch, segment_path, segments
 from wehr.policy.types import Action, Decision, Reason
 
 ENTRIES = [entry(sighting(day), queue_id=f"Q{day}") for day in range(5)]
@@ -177,6 +177,33 @@ def test_a_full_disk_leaves_no_half_frame(tmp_path: Path, monkeypatch: pytest.Mo
         journal.append(ENTRIES[2])
 
     assert read_all(tmp_path) == ([ENTRIES[0], ENTRIES[2]], 0)
+
+
+def test_a_segment_that_cannot_be_begun_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk the old segment stays in use, and a later entry finds room again."""
+    real = os.write
+    with Journal(tmp_path, START, segment_bytes=1) as journal:
+        journal.append(ENTRIES[0])
+        monkeypatch.setattr(os, "write", lambda file, data: real(file, data[:3]))
+        with pytest.raises(OSError, match="full"):
+            journal.append(ENTRIES[1])
+        monkeypatch.setattr(os, "write", real)
+        journal.append(ENTRIES[2])
+
+    assert read_all(tmp_path) == ([ENTRIES[0], ENTRIES[2]], 0)
+
+
+def test_an_entry_of_a_newer_program_is_passed_over(tmp_path: Path) -> None:
+    """A sound frame that cannot be understood is counted, and what follows is read."""
+    path = written(tmp_path)
+    path.write_bytes(path.read_bytes()[:8] + make_frame(b"\x81\xa1x\x01") + path.read_bytes()[8:])
+
+    found, damaged = read_all(tmp_path)
+
+    assert found == ENTRIES
+    assert damaged == 12
 
 
 def test_the_journal_is_private(tmp_path: Path) -> None:

@@ -151,6 +151,22 @@ def test_reading_goes_on_while_another_writes(path: Path) -> None:
         other.close()
 
 
+def test_a_place_where_no_file_can_be_is_named(tmp_path: Path) -> None:
+    """The message names the file, what the system says, and the remedy."""
+    (tmp_path / "state").write_text("a file, not a folder")
+
+    with pytest.raises(StoreUnreadable, match=r"state/wehr\.sqlite: cannot be made: .+; mend"):
+        open_store(url(tmp_path / "state" / "wehr.sqlite"))
+
+
+def test_a_folder_in_the_files_place_is_named(path: Path) -> None:
+    """What cannot be opened is reported in one line."""
+    path.mkdir(parents=True)
+
+    with pytest.raises(StoreUnreadable, match=r"wehr\.sqlite: .+; mend its permissions"):
+        open_store(url(path))
+
+
 @pytest.mark.parametrize("text", ["nonsense", "sqlite://", "sqlite:///:memory:"])
 def test_a_url_that_names_no_store_is_an_error(text: str) -> None:
     """The message says what a URL looks like, or what is wrong."""

@@ -104,9 +104,8 @@ def _look_at(path: Path, *, create: bool) -> None:
             raise StoreUnreadable(f"{path}: there is no store; name another, or start Wehr once to make it")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
-            pass  # another worker was first
+            # Not exclusive: another worker may have been first.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise StoreUnreadable(
                 f"{path}: cannot be made: {error.strerror}; mend the folder's permissions"
