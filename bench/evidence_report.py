@@ -44,7 +44,7 @@ def compare(folder: Path) -> Iterator[Finding]:
                     yield what, identity, hop["n"], difference
             yield from _boundaries(identity, trace, label)
             first = label["boundaries"][0]["hop"] if label["boundaries"] else None
-            yield "receiver in stored mail", identity, None, _differ(inspect(trace).receiver, first)
+            yield "receiver in stored mail", identity, first, _differ(inspect(trace).receiver, first)
 
 
 def _hop(read: Hop, label: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """The evidence line: one printable ASCII line without anybody's local part."""
 
+# ruff: noqa: E501  (a stamp is one line)
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,9 @@ def test_no_local_part_is_shown(line: bytes) -> None:
 
 def test_the_stamp_is_kept_whole() -> None:
     """Software and build are shown as they were stamped."""
-    shown = display_line(unfold(b"from a (192.0.2.1) by ex (192.0.2.2)\r\n with Microsoft SMTP\r\n Server id 15.1.2507.61; d"))
+    shown = display_line(
+        unfold(b"from a (192.0.2.1) by ex (192.0.2.2)\r\n with Microsoft SMTP\r\n Server id 15.1.2507.61; d")
+    )
     assert shown == "from a (192.0.2.1) by ex (192.0.2.2) with Microsoft SMTP Server id 15.1.2507.61; d"
 
 

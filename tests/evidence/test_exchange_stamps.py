@@ -69,12 +69,18 @@ def test_the_host_tells_exchange_online_whatever_the_number(host: str, number: s
 @pytest.mark.parametrize("host", ["outlook.com.example.org", "myoutlook.com", "office365.example.org"])
 def test_a_name_that_only_looks_like_the_clouds_is_not(host: str) -> None:
     """Only hosts below Microsoft's own domains are Exchange Online."""
-    assert parse_hop(f"from a by {host} with Microsoft SMTP Server id 15.1.2507.61{DATE}".encode()).software == "exchange"
+    assert (
+        parse_hop(f"from a by {host} with Microsoft SMTP Server id 15.1.2507.61{DATE}".encode()).software
+        == "exchange"
+    )
 
 
 def test_numbers_of_15_20_and_up_are_the_clouds() -> None:
     """A number that no on-premises build has is Exchange Online's under any host name."""
-    assert parse_hop(f"{FROM} with Microsoft SMTP Server {TLS} id 15.20.8272.0{DATE}".encode()).software == "exchange-online"
+    assert (
+        parse_hop(f"{FROM} with Microsoft SMTP Server {TLS} id 15.20.8272.0{DATE}".encode()).software
+        == "exchange-online"
+    )
 
 
 NO_BUILD = [

@@ -1,5 +1,6 @@
 """Who hands a message over, and which build it runs."""
 
+# ruff: noqa: E501  (a stamp is one line)
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +11,14 @@ from wehr.evidence.handover_hop import MAX_HOPS
 DATE = b"; Tue, 3 Nov 2026 10:00:00 +0000"
 
 
-def transport(by: str = "ex1.example.org", build: str = "15.1.2507.61", ip: str = "192.0.2.2", peer: str = "in") -> bytes:
+def transport(
+    by: str = "ex1.example.org", build: str = "15.1.2507.61", ip: str = "192.0.2.2", peer: str = "in"
+) -> bytes:
     """A hop as Exchange's transport stamps it."""
-    return f"from {peer} (192.0.2.9) by {by}\r\n ({ip}) with Microsoft SMTP\r\n Server (TLS) id {build}".encode() + DATE
+    return (
+        f"from {peer} (192.0.2.9) by {by}\r\n ({ip}) with Microsoft SMTP\r\n Server (TLS) id {build}".encode()
+        + DATE
+    )
 
 
 def mapi(by: str = "ex1.example.org", build: str = "15.01.2507.061", ip: str = "192.0.2.2") -> bytes:
@@ -24,7 +30,8 @@ POSTFIX = b"from a (b [192.0.2.8])\n\tby relay.example.net (Postfix) with ESMTPS
 ZMAILER = b'from a ([192.0.2.8]:1 "EHLO a") by list.example.net with ESMTP id S172782AbgG' + DATE
 EXIM = b"from a ([192.0.2.8]) by mx.example.net with esmtps (Exim 4.96.2) id 1abcde-000123-4F" + DATE
 ONLINE = (
-    b"from a (192.0.2.8) by A.eurprd04.prod.outlook.com (10.0.0.1) with Microsoft SMTP Server (TLS) id 15.20.1.2" + DATE
+    b"from a (192.0.2.8) by A.eurprd04.prod.outlook.com (10.0.0.1) with Microsoft SMTP Server (TLS) id 15.20.1.2"
+    + DATE
 )
 PLAIN = b"from a (b [192.0.2.8]) by gw.example.net with ESMTP id 123" + DATE
 CLIENT = Session(client_ip="192.0.2.2", client_name="ex1.example.org", helo="ex1.example.org")
@@ -63,7 +70,12 @@ def test_exchange_online_is_never_on_premises() -> None:
 def test_nothing_known_is_none(trace: list[bytes]) -> None:
     """No trace, or nobody that is recognised: nothing known but the client."""
     found = handover(trace, CLIENT)
-    assert (found.relation, found.index, found.software, found.build) == (Relation.NONE, None, "unknown", None)
+    assert (found.relation, found.index, found.software, found.build) == (
+        Relation.NONE,
+        None,
+        "unknown",
+        None,
+    )
     assert found.client_ip == "192.0.2.2"
 
 
@@ -116,7 +128,10 @@ def test_a_name_borne_out_is_confirmed(name: str, session: Session) -> None:
 
 
 PLAUSIBLE = [
-    ("ex1.corp.local", Session(client_name="mail.example.org", helo="mail.example.org", client_ip="192.0.2.7")),
+    (
+        "ex1.corp.local",
+        Session(client_name="mail.example.org", helo="mail.example.org", client_ip="192.0.2.7"),
+    ),
     ("mail.example.co.uk", Session(client_name="mail.other.co.uk")),
     ("mail.example.org", Session(client_name="mail.example.net")),
     ("192.0.2.2", Session(client_name="192.0.2.2.dsl.example.org", helo="[192.0.2.9]")),
@@ -163,7 +178,9 @@ def test_a_server_without_a_name_is_known_by_its_address() -> None:
 
 def test_a_hostile_name_stays_one_harmless_word() -> None:
     """Whatever a forger stamps as by-name, the name is printable ASCII without blanks, and short."""
-    field = b"from a by \xff\x00%s\x1b[2J" + b"x" * 4000 + b" with Microsoft SMTP Server id 15.1.2507.61" + DATE
+    field = (
+        b"from a by \xff\x00%s\x1b[2J" + b"x" * 4000 + b" with Microsoft SMTP Server id 15.1.2507.61" + DATE
+    )
     name = handover([field], CLIENT).name
     assert name.isascii()
     assert name.isprintable()
@@ -177,7 +194,9 @@ def test_work_is_bounded_by_the_hops_looked_at() -> None:
     assert handover([PLAIN] * (MAX_HOPS - 1) + [transport()], CLIENT).relation is Relation.BEHIND_RELAY
 
 
-TRACES = st.lists(st.sampled_from([transport(), mapi(), POSTFIX, ZMAILER, EXIM, ONLINE, PLAIN, b"", b"("]), max_size=8)
+TRACES = st.lists(
+    st.sampled_from([transport(), mapi(), POSTFIX, ZMAILER, EXIM, ONLINE, PLAIN, b"", b"("]), max_size=8
+)
 
 
 @given(TRACES, st.sampled_from(["", "192.0.2.2", "2001:db8::1", "nonsense"]))

@@ -1,5 +1,6 @@
 """A whole trace: every hop, and in a stored message the hop in which the receiver took it from outside."""
 
+# ruff: noqa: E501  (a stamp is one line)
 import pytest
 
 from wehr.evidence import Own, Relation, Session, inspect
@@ -13,7 +14,9 @@ def trace(*hops: str) -> list[bytes]:
 
 
 EXCHANGE = "from a (10.0.0.9) by ex1.example.org (10.0.0.2) with Microsoft SMTP Server id 15.1.2507.61"
-BORDER = "from mail.example.org (mail.example.org [198.51.100.7]) by mx.example.com (Postfix) with ESMTPS id A"
+BORDER = (
+    "from mail.example.org (mail.example.org [198.51.100.7]) by mx.example.com (Postfix) with ESMTPS id A"
+)
 LMTP = "from mx.example.com ([127.0.0.1]) by mx.example.com with LMTP id 7"
 AMAVIS = "from mx.example.com ([127.0.0.1]) by localhost (mx [127.0.0.1]) (amavisd-new) with ESMTP id 8"
 HUB = "from mx.example.com (mx.example.com [203.0.113.4]) by hub.example.com (Postfix) with ESMTP id B"
@@ -59,7 +62,9 @@ def test_a_known_client_decides_where_the_border_is() -> None:
 
 def test_handed_over_means_that_the_top_hop_speaks() -> None:
     """As a door sees a message, nothing is learned and the top hop is the handover hop."""
-    found = inspect(trace(EXCHANGE, BORDER), stored=False, session=Session(client_ip="198.51.100.7"), own=Own())
+    found = inspect(
+        trace(EXCHANGE, BORDER), stored=False, session=Session(client_ip="198.51.100.7"), own=Own()
+    )
     assert (found.receiver, found.handover.index, found.handover.relation) == (None, 0, Relation.DIRECT)
 
 

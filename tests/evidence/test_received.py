@@ -1,5 +1,6 @@
 """The grammar of a Received field: clauses, comments, names and addresses, and whatever may be broken."""
 
+# ruff: noqa: E501  (a stamp is one line)
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -52,7 +53,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("field", "by", "by_ip", "helo", "from_name", "from_ip", "protocol"), FORMS)
-def test_names_and_addresses_are_read_from_every_form(
+def test_names_and_addresses_are_read_from_every_form(  # noqa: PLR0917
     field: str, by: str, by_ip: str, helo: str, from_name: str, from_ip: str, protocol: str
 ) -> None:
     """HELO, looked-up name, peer and own address are kept apart, and an address in HELO is never believed."""
@@ -86,13 +87,18 @@ def test_a_hop_from_a_peer_is_no_submission() -> None:
 
 def test_nested_comments_hide_their_words() -> None:
     """Words inside comments are no clauses, four levels down; beyond that the field is read on all the same."""
-    assert parse_hop(b"from a (x (y (z (by evil with mapi id 15.1.2507.61)))) by good with ESMTP id 1").by == "good"
+    assert (
+        parse_hop(b"from a (x (y (z (by evil with mapi id 15.1.2507.61)))) by good with ESMTP id 1").by
+        == "good"
+    )
     assert parse_hop(b"from a " + b"(" * 50 + b"x" + b")" * 50 + b" by good with ESMTP id 1").by == "good"
 
 
 def test_an_open_parenthesis_hides_nothing() -> None:
     """A comment that is never closed is plain text: the clauses behind it are read."""
-    assert parse_hop(b"from a (b [192.0.2.1] by mx.example.net with Microsoft SMTP Server id 15.1.2507.61").build
+    assert parse_hop(
+        b"from a (b [192.0.2.1] by mx.example.net with Microsoft SMTP Server id 15.1.2507.61"
+    ).build
 
 
 def test_the_order_of_clauses_is_free() -> None:
@@ -110,7 +116,9 @@ def test_the_first_clause_of_a_kind_counts() -> None:
 
 WORDS = st.sampled_from(
     b"from;by;via;with;id;for;mapi;Microsoft;SMTP;Server;(;);();[192.0.2.1];192.0.2.1;15.1.2507.61;\\;@;u@x;<u@x>;"
-    b'ESMTP;Postfix;(Postfix);(Exim 4.96);HELO;helo=x;EHLO;";::1;IPv6:;%7;\xff\xfe;\x00;Tue, 3 Nov;\r\n ;\n\t'.split(b";")
+    b'ESMTP;Postfix;(Postfix);(Exim 4.96);HELO;helo=x;EHLO;";::1;IPv6:;%7;\xff\xfe;\x00;Tue, 3 Nov;\r\n ;\n\t'.split(
+        b";"
+    )
 )
 
 
@@ -143,5 +151,7 @@ def test_the_quick_way_and_the_general_one_agree(field: bytes) -> None:
 
 def test_a_megabyte_is_cut() -> None:
     """Only the first part of a huge field is read, and what it says counts."""
-    hop = parse_hop(b"from a by mx.example.net (" + b"x" * MAX_FIELD + b") with mapi id 15.1.2507.61" + b" y" * 500_000)
+    hop = parse_hop(
+        b"from a by mx.example.net (" + b"x" * MAX_FIELD + b") with mapi id 15.1.2507.61" + b" y" * 500_000
+    )
     assert (hop.by, hop.software) == ("mx.example.net", "unknown")

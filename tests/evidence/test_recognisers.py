@@ -95,8 +95,12 @@ LINES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("software", "version", "build", "line"), LINES, ids=[f"{n}-{entry[0]}" for n, entry in enumerate(LINES)])
-def test_each_software_is_told_by_its_stamp(software: str, version: str, build: str | None, line: str) -> None:
+@pytest.mark.parametrize(
+    ("software", "version", "build", "line"), LINES, ids=[f"{n}-{entry[0]}" for n, entry in enumerate(LINES)]
+)
+def test_each_software_is_told_by_its_stamp(
+    software: str, version: str, build: str | None, line: str
+) -> None:
     """Software, version as stamped, and build of each fixture line are read."""
     hop = parse_hop(f"{line}{WHEN}".encode())
     assert (hop.software, hop.version) == (software, version)
@@ -106,7 +110,9 @@ def test_each_software_is_told_by_its_stamp(software: str, version: str, build: 
 def test_each_entry_of_the_tables_has_a_line() -> None:
     """No recogniser, shape or host stands in the tables without a fixture line of its own."""
     lines = [line.encode() for *_, line in LINES]
-    assert {entry[0] for entry in LINES} >= {entry.software for entry in (*RECOGNISERS, *SHAPES)} | set(HOSTS.values())
+    assert {entry[0] for entry in LINES} >= {entry.software for entry in (*RECOGNISERS, *SHAPES)} | set(
+        HOSTS.values()
+    )
     for entry in RECOGNISERS:
         assert any(entry.marker in line for line in lines), entry.marker
     for domain in HOSTS:

@@ -1,13 +1,15 @@
 """The ``Received`` fields of a raw header block, without parsing anything else of it."""
 
 import re
+from itertools import islice
 
 MAX_FIELDS = 256
 """Fields that are handed on. RFC 5321 section 6.3 takes more than 100 for a loop."""
 MAX_BLOCK = 1 << 20
 """Bytes of a header block that are looked at."""
 
-_FIELD = re.compile(rb"(?i:\nreceived)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)")
+# At each line: a Received field with its folded lines, or the blank line that ends the header.
+_FIELD_OR_END = re.compile(rb"\n(?:(?i:received)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)|\r?\n)")
 
 
 def split_headers(block: bytes) -> list[bytes]:
@@ -16,7 +18,10 @@ def split_headers(block: bytes) -> list[bytes]:
     ``block`` is a raw message or its header (LF or CRLF); what follows the first blank line, or `MAX_BLOCK`
     bytes, is not looked at.
     """
-    block = b"\n" + block[:MAX_BLOCK]
-    ends = [block.find(b"\n\n"), block.find(b"\n\r\n") if b"\r" in block else -1]
-    end = min((end for end in ends if end >= 0), default=len(block))
-    return _FIELD.findall(block[:end])[:MAX_FIELDS]
+    found = []
+    for match in islice(_FIELD_OR_END.finditer(b"\n" + block[:MAX_BLOCK]), MAX_FIELDS):
+        body = match[1]
+        if body is None:
+            break
+        found.append(body)
+    return found

@@ -22,8 +22,8 @@ _DEPTH = 4
 def _comment(depth: int) -> bytes:
     """A comment with ``depth`` levels inside.
 
-    Possessive, and without quoted pairs: with them, what an open parenthesis scans in vain could hold any number
-    of others that do so again. So a row of open ones costs at most ``depth`` times its length.
+    Possessive, and without quoted pairs: with them, what an open parenthesis scans in vain could hold any
+    number of others that do so again. A row of open ones costs at most ``depth`` times its length.
     """
     inner = rb"|" + _comment(depth - 1) if depth else rb""
     return rb"\((?:[^()]++" + inner + rb")*+\)"
