@@ -6,8 +6,8 @@ ABORT, QUIT and the macros that may precede any of them is answered, unless the 
 
 Rule 1: what affects the order of things is in ``_NEXT`` and nowhere else.
 Rule 2: the order is checked as far as we depend on it, no further. HELO and MAIL start afresh from anywhere
-after CONNECT, as in libmilter: mail systems differ in whether they send an ABORT first. What has no meaning
-without what comes before it (a header without a recipient) ends the connection.
+after CONNECT, as in libmilter: Postfix sends an ABORT after every message, Sendmail not even after RSET. What
+has no meaning without what comes before it (a header without a recipient) ends the connection.
 Rule 3: the verdict is given once a message, at the end of its headers, where the evidence is. A mail system
 that goes on after it (Stalwart takes ACCEPT for CONTINUE) is told the same again.
 Rule 4: whatever is kept of a message or a client is bounded, and what exceeds it is dropped in silence.
