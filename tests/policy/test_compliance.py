@@ -193,6 +193,7 @@ def hole(cve="CVE-2021-26855", exploited=date(2021, 11, 3), certain=True):
         ((), True),
         ((hole(exploited=None),), True),
         ((hole(exploited=TODAY + timedelta(days=1)),), True),
+        ((hole(exploited=TODAY),), False),
         ((hole(),), False),
         ((hole(certain=False),), None),
         ((hole(certain=False), hole("CVE-2023-21529", date(2026, 4, 13))), False),

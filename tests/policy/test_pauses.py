@@ -105,6 +105,26 @@ def test_a_pause_can_be_extended_within_the_quota():
         extend(held, "p1", 1, at(3, 17))
 
 
+@pytest.mark.parametrize("days", [0, -1, 364])
+def test_a_pause_is_extended_by_days_and_not_beyond_a_year(days):
+    """Whatever the quota is."""
+    held = (pause(NOON, 3),)
+
+    assert extend(held, "p1", 363, NOON, quota=366)[0].days == 366
+    with pytest.raises(ValueError, match="lasts 1 to 366"):
+        extend(held, "p1", days, NOON, quota=366)
+
+
+def test_of_requests_that_crossed_the_later_is_cut_to_what_is_left():
+    """60 and 60 days of 90: the second ends with its thirtieth day."""
+    first, second = pause(at(1, 1), 60, "a"), pause(at(6, 1, 12), 60, "b")
+
+    assert granted((second, first), "default") == [
+        (first, at(1, 1), at(3, 2)),
+        (second, at(6, 1, 12), at(7, 1)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("new", "complaint"),
     [

@@ -14,7 +14,7 @@ from policy_cases import DAY, OLD, START, assessment, day_after
 
 from wehr.catalogue.types import State, Vulnerability
 from wehr.policy import Policy
-from wehr.policy.ladder import PRESETS, stage_at
+from wehr.policy.ladder import PRESETS, Stage, stage_at
 from wehr.policy.policy import LadderRule, midnight
 from wehr.policy.types import Episode, Mode, Stop
 
@@ -154,6 +154,15 @@ def test_a_hole_that_comes_to_be_exploited_puts_the_server_on_the_urgent_ladder(
     assert course(19) == ("exchange-online", pytest.approx(19))
     assert course(change) == ("urgent", pytest.approx(0))
     assert course(25) == ("urgent", pytest.approx(25 - change))
+
+
+def test_over_two_changes_of_ladder_the_clock_goes_on():
+    """On gentler ladders from day 10 and day 20: each is entered at the place reached on the one before."""
+    rules = (LadderRule(use="slow", since=day_after(20)), LadderRule(use="gentle", since=day_after(10)))
+    policy = Policy(ladder_rules=rules, ladders={"slow": (Stage(200), Stage(None, 5))})
+
+    assert course(15, policy) == ("gentle", pytest.approx(15))
+    assert course(24, policy) == ("slow", pytest.approx(24))
 
 
 def test_a_server_that_is_throttled_already_goes_on_from_there():

@@ -24,6 +24,7 @@ def test_a_plain_installation_has_one_tenant_in_the_policys_mode():
     """Nothing is configured: everything is matched and reported."""
     assert scopes(tenants=(), recipients=("a.example",)) == (Scope(),)
     assert scopes(tenants=(), mode=Mode.ENFORCE) == (Scope(mode=Mode.ENFORCE),)
+    assert scopes(tenants=(), mode=Mode.OFF) == (Scope(mode=Mode.OFF, skip=Reason.OFF),)
 
 
 def test_mail_for_several_tenants_has_a_scope_for_each():

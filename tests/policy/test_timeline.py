@@ -86,3 +86,4 @@ def test_a_pause_moves_the_stages_after_it():
 def test_before_the_first_detection_no_stage_is_the_present():
     """The dates are told all the same."""
     assert not any(entry.current for entry in timeline(EXCHANGE, OPEN, (), DETECTED - 1))
+    assert timeline(EXCHANGE, OPEN, (), DETECTED)[0].current
