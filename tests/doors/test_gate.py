@@ -14,7 +14,9 @@ from wehr.catalogue import load
 from wehr.doors.gate import Gate, Setting
 from wehr.evidence import Own, Session, split_headers
 from wehr.ledger import Entry, Ledger
-from wehr.policy import Action, Policy, Reason, ServerKey, Stop
+from wehr.policy import Action, Holds, Policy, Reason, ServerKey
+from wehr.policy.pauses import Pause
+from wehr.policy.scope import Exemption
 from wehr.service.clock import SetClock
 
 START = datetime(2026, 10, 12, 9, 0, tzinfo=UTC).timestamp()
@@ -31,7 +33,6 @@ class Rig:
 
     policy: dict[str, object] = field(default_factory=dict)
     own: Own = field(default_factory=Own)
-    pauses: Callable[[ServerKey], tuple[Stop, ...]] = lambda key: ()
 
     def __post_init__(self) -> None:
         policy = msgspec.convert({"mode": "enforce", **self.policy}, Policy)
@@ -53,7 +54,6 @@ class Rig:
             secret=b"secret",
             clock=self.clock,
             record=lambda entry: self.record(entry),  # noqa: PLW0108 - tests replace it
-            pauses=lambda key: self.pauses(key),  # noqa: PLW0108 - tests replace it
             on_error=self.errors.append,
         )
 
@@ -181,11 +181,23 @@ def test_a_pause_lets_mail_through() -> None:
     """A paused server is taken in stage 8 as in any other."""
     rig = Rig()
     rig.age()
-    now = rig.clock.now
-    rig.pauses = lambda key: (Stop(now - 1, now + DAY),)
+    rig.gate.holds = Holds(pauses=(Pause("p1", "default", rig.clock.now - 60, 3, rig.clock.now - 60),))
 
     assert rig.ask() is None
     assert rig.entries[-1].decision.reason is Reason.PAUSED
+
+
+def test_an_exemption_lifts_what_is_in_force() -> None:
+    """From 550 to 250 at once, for the network that it names."""
+    rig = Rig()
+    rig.age()
+    exemption = Exemption(
+        datetime.fromtimestamp(rig.clock.now, UTC), "they migrate", network="203.0.113.0/24"
+    )
+    rig.gate.holds = Holds(exemptions=(exemption,))
+
+    assert rig.ask() is None
+    assert rig.entries[-1].decision.reason is Reason.EXEMPT
 
 
 def test_the_cure_counts_at_once() -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postfix import free_port
-from wehr.service.service import Service
 
 from wehr.service.clock import SetClock
 from wehr.service.config import Config, parse
+from wehr.service.service import Service
 from wehr.service.state_folder import StateFolder
 
 
@@ -27,6 +27,11 @@ class Receiver:
     clock: SetClock
     folder: Path
     port: int
+    loop: asyncio.AbstractEventLoop
+
+    def reload(self, config: Config) -> tuple[str, ...]:
+        """Take another configuration, as on a hangup signal."""
+        return asyncio.run_coroutine_threadsafe(self.service.reload(config), self.loop).result(30)
 
     @property
     def milter(self) -> str:
@@ -65,7 +70,7 @@ def receiver(folder: Path, start: float, mode: str, extra: str = "") -> Iterator
         service = Service(configuration(port, mode, extra), state, clock)
         asyncio.run_coroutine_threadsafe(service.start(), loop).result(30)
         try:
-            yield Receiver(service, clock, folder, port)
+            yield Receiver(service, clock, folder, port, loop)
         finally:
             asyncio.run_coroutine_threadsafe(service.stop(), loop).result(30)
             loop.call_soon_threadsafe(loop.stop)

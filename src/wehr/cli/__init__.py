@@ -11,11 +11,14 @@ from wehr.cli.output import BadUse
 
 _COMMANDS = {
     "serve": "Start the doors and take mail, in the foreground.",
+    "reload": "Have the running service read its configuration again.",
     "demo": "Play 100 days in half a minute, without a mail system.",
     "inspect": "Tell who handed a stored message over, and which build it shows.",
     "explain": "Explain a decision: by reference, server or message file.",
     "report": "List the out-of-date servers.",
     "server": "List the servers seen, or show one.",
+    "pause": "Stop the clock of a tenant or server for some days.",
+    "exempt": "Leave a server, network or domain alone.",
     "catalogue": "Ask what is known of a build.",
     "policy": "Show the ladder.",
     "config": "Check or show the configuration.",

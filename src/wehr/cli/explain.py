@@ -23,9 +23,8 @@ from wehr.evidence import (
 )
 from wehr.ledger import Ledger, ServerRow, SightingRow
 from wehr.ledger.report import Basis
-from wehr.policy import Action, Decision, Policy, Reason, Scope, ServerKey, decide, exemption_stops
+from wehr.policy import Action, Decision, Holds, Policy, Reason, Scope, ServerKey, decide
 from wehr.policy.explain import Item, explain
-from wehr.policy.pauses import stops
 from wehr.survey.readers import UnreadableSource, read_path
 
 
@@ -103,7 +102,7 @@ def _past(message: SightingRow, stored: Stored) -> Explanation:
         message.until,
         message.ladder,
     )
-    then = Basis(basis.ledger, basis.catalogue, basis.policy, basis.pauses, message.at)
+    then = Basis(basis.ledger, basis.catalogue, basis.policy, basis.holds, message.at)
     _, items = _explained(seen, row.key, then, store.secret, decision)
     return Explanation(row.key.name, row.key.network, row.ref, iso(message.at), decision, items)
 
@@ -137,7 +136,7 @@ def _of_file(path: Path, policy: Policy) -> list[Explanation]:
         for _, block in read_path(path):
             seen_in = inspect(split_headers(block), session=Session(), stored=True)
             seen = sighting(seen_in.handover, Session(), now)
-            basis = Basis(Ledger(), load(), policy, (), now)
+            basis = Basis(Ledger(), load(), policy, Holds.of(policy, (), ()), now)
             key = ServerKey("default", seen.name if seen else "", seen.network if seen else "")
             decision, items = _explained(seen, key, basis, b"")
             found.append(Explanation(key.name, key.network, "", iso(now), decision, items))
@@ -156,9 +155,7 @@ def _explained(
     standing = basis.ledger.standing(key, basis.now)
     if seen and standing and standing.effective_build:
         effective = catalogue.assess(standing.effective_build, basis.today, seen.software)
-    held = stops(basis.pauses, key, policy.pause_days)
-    if seen:
-        held += exemption_stops(policy.exemptions, key, seen.client_ip, seen.client_name)
+    held = basis.holds.stops(key, seen.client_ip, seen.client_name) if seen else ()
     if decision is None:
         decision = decide(
             seen,

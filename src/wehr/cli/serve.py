@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import rich_click as click
+import structlog
 
 from wehr.cli.config import file_option, read
 from wehr.cli.output import BadUse
@@ -13,6 +15,8 @@ from wehr.service.config import Config, split_address
 from wehr.service.logs import configure
 from wehr.service.service import Service
 from wehr.service.state_folder import StartError, StateFolder, default_state
+
+log = structlog.get_logger()
 
 state_option = click.option(
     "--state",
@@ -33,11 +37,15 @@ def command(file: Path | None, state: Path | None, listen: tuple[str, ...], sock
 
     Ends with exit code 2 and one line if it cannot start. SIGINT and SIGTERM end it in order.
     """
-    config = _override(read(file), listen, socket)
+
+    def configured() -> Config:
+        return _override(read(file), listen, socket)
+
+    config = configured()
     configure(config.log)
     try:
         with StateFolder((state or default_state()).absolute()) as folder:
-            _run(config, folder)
+            _run(config, folder, configured)
     except StartError as error:
         raise BadUse(str(error)) from None
 
@@ -56,28 +64,50 @@ def _override(config: Config, listen: tuple[str, ...], socket: str | None) -> Co
     return msgspec.structs.replace(config, milter=milter)
 
 
-def _run(config: Config, folder: StateFolder) -> None:
+def _run(config: Config, folder: StateFolder, configured: Callable[[], Config]) -> None:
     """Serve until a signal comes; on uvloop where it exists, for it halves the cost of a message."""
     try:
         from uvloop import new_event_loop
     except ImportError:
         from asyncio import new_event_loop  # type: ignore[assignment]
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(config, folder))
+        runner.run(_serve(config, folder, configured))
 
 
-async def _serve(config: Config, folder: StateFolder) -> None:
+async def _serve(config: Config, folder: StateFolder, configured: Callable[[], Config]) -> None:
     service = Service(config, folder)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(_reload(service, configured))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    # Before the service is up a hangup changes nothing, and must not end the process.
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     await service.start()
+    loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         click.echo(_welcome(config, folder, service.addresses))
         await stop.wait()
     finally:
         await service.stop()
+
+
+async def _reload(service: Service, configured: Callable[[], Config]) -> None:
+    """Take the configuration file as it is now; if it cannot be used, go on with what is in force."""
+    try:
+        fixed = await service.reload(configured())
+    except (BadUse, StartError) as error:
+        log.warning("configuration not reloaded, the old one stays in force", error=str(error))
+        return
+    log.info("configuration reloaded", mode=service.config.policy.mode)
+    if fixed:
+        log.warning("some changes need a restart", tables=", ".join(fixed))
 
 
 def _welcome(config: Config, folder: StateFolder, addresses: list[str]) -> str:

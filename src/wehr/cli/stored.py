@@ -1,5 +1,7 @@
 """What the commands that ask the store have in common: finding it, and reading what they judge by."""
 
+import getpass
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from wehr.cli.output import BadUse
 from wehr.ledger import Ledger, LedgerError, Limits, Store, open_store
 from wehr.ledger.report import Basis, ReportRow, report
 from wehr.ledger.rows import ServerRow
+from wehr.policy import Holds
 from wehr.service.config import Config
 from wehr.service.state_folder import default_state
 
@@ -41,6 +44,24 @@ def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return file_option(state(command))
 
 
+actor_option = click.option(
+    "--by",
+    default=lambda: os.environ.get("SUDO_USER") or getpass.getuser(),
+    show_default="your login name",
+    help="Who does this, for the audit.",
+)
+
+
+def one_server(stored: Stored, name: str) -> ServerRow:
+    """The server of this reference or name; it must be one."""
+    known = stored.store.server(name)
+    rows = [known] if known else stored.store.servers(name=name)
+    if len(rows) != 1:
+        found = "no server is" if not rows else f"{len(rows)} servers are"
+        raise BadUse(f"{found} known as {name!r}; 'wehr server list' shows the references")
+    return rows[0]
+
+
 @contextmanager
 def opened(file: Path | None, state: Path | None) -> Iterator[Stored]:
     """Open the store beside a running service, which goes on writing; bad ends have exit code 2."""
@@ -62,6 +83,7 @@ def opened(file: Path | None, state: Path | None) -> Iterator[Stored]:
             for key, known in store.load_states():
                 ledger.merge(key, known)
             catalogue = load(overlays=overlays)
-            yield Stored(store, config, Basis(ledger, catalogue, policy, store.pauses(), time.time()))
+            holds = Holds.of(policy, store.pauses(), tuple(store.exemptions().values()))
+            yield Stored(store, config, Basis(ledger, catalogue, policy, holds, time.time()))
     except (LedgerError, CatalogueError) as error:
         raise BadUse(str(error)) from None

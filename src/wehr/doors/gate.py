@@ -13,15 +13,14 @@ from wehr.ledger import Entry, Ledger, reference
 from wehr.policy import (
     Action,
     Decision,
+    Holds,
     Policy,
     Reason,
     Scope,
     Scoping,
     ServerKey,
-    Stop,
     complies,
     decide,
-    exemption_stops,
     mildest,
     reply,
 )
@@ -47,6 +46,7 @@ class Setting(Struct, frozen=True):
 class Gate:
     """Asked by every door about every message; decides from memory alone and never waits.
 
+    ``setting`` and ``holds`` (pauses and exemptions) may be replaced at any time.
     ``counts`` holds how many messages got which action for which reason.
     """
 
@@ -58,27 +58,25 @@ class Gate:
         secret: bytes,
         clock: Callable[[], float],
         record: Callable[[Entry], None],
-        pauses: Callable[[ServerKey], tuple[Stop, ...]],
         on_error: Callable[[Exception], None],
     ) -> None:
         """Put it together.
 
         Args:
-            setting: catalogue, policy and names; may be replaced at any time.
+            setting: catalogue, policy and names.
             ledger: what this node remembers.
             secret: the fleet's key, which places windows and makes references.
             clock: the time, as UTC seconds since 1970.
             record: appends a sighting and its decision to the journal; called before the answer is given.
-            pauses: the stops that pauses put on a server's clock.
             on_error: told of errors; the message is accepted all the same.
         """
         self.setting = setting
+        self.holds = Holds.of(setting.policy, (), ())
         self.counts: Counter[tuple[Action, Reason]] = Counter()
         self._ledger = ledger
         self._secret = secret
         self._clock = clock
         self._record = record
-        self._pauses = pauses
         self._on_error = on_error
         self._today: tuple[float, date] = (0.0, date.min)
 
@@ -147,9 +145,7 @@ class Gate:
         standing = self._ledger.standing(key, now)
         if standing and standing.effective_build and standing.effective_build != seen.build:
             effective = setting.catalogue.assess(standing.effective_build, today, seen.software)
-        stops = self._pauses(key)
-        if setting.policy.exemptions:
-            stops += exemption_stops(setting.policy.exemptions, key, session.client_ip, session.client_name)
+        stops = self.holds.stops(key, session.client_ip, session.client_name)
         decision = decide(
             seen,
             assessment,

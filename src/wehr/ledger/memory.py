@@ -71,6 +71,12 @@ class Ledger:
         self._shared: dict[object, object] = {}
         self._random = random.Random(0)  # noqa: S311 - sampling, no secret
 
+    def configure(self, limits: Limits, *, mixed_enforced: bool) -> None:
+        """Go by other limits from now on, as after a reload of the configuration."""
+        self.limits = limits
+        self.mixed_enforced = mixed_enforced
+        self._cache.clear()
+
     def __len__(self) -> int:
         return len(self._states)
 

@@ -64,6 +64,10 @@ class Tally(Struct, frozen=True):
     messages: int
 
 
+Detail = dict[str, str | int | float | bool | None]
+"""What an event says beyond its kind."""
+
+
 class Event(Struct, frozen=True):
     """Something that a person or the ladder changed. Never rewritten.
 
@@ -76,7 +80,7 @@ class Event(Struct, frozen=True):
     ref: str = ""
     name: str = ""
     actor: str = "wehr"
-    detail: dict[str, str | int | float | bool | None] = {}
+    detail: Detail = {}
     id: int = 0
 
 

@@ -2,6 +2,7 @@
 
 from wehr.policy.compliance import Compliance, Rules, complies
 from wehr.policy.decide import decide, mildest
+from wehr.policy.holds import Holds
 from wehr.policy.policy import Policy
 from wehr.policy.replies import reply
 from wehr.policy.scope import Scope, Scoping, exemption_stops
@@ -21,6 +22,7 @@ __all__ = [
     "Compliance",
     "Decision",
     "Episode",
+    "Holds",
     "Mode",
     "Policy",
     "Reason",

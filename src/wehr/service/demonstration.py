@@ -15,7 +15,7 @@ from wehr.doors.milter import AsyncMilterClient
 from wehr.evidence import Session, client_network
 from wehr.ledger import Entry, Event, Ledger, open_store
 from wehr.ledger.report import Basis, ReportRow, report
-from wehr.policy import Policy, ServerKey
+from wehr.policy import Holds, Policy, ServerKey
 from wehr.policy.pauses import Pause, request
 from wehr.service.clock import SetClock
 from wehr.service.config import Config, Milter, Receiver
@@ -110,11 +110,11 @@ class Demonstration:
 
     def report(self) -> list[ReportRow]:
         """The report as of the last day; to be asked for when the play is over."""
-        ledger = Ledger()
+        ledger, policy = Ledger(), self.config.policy
         with open_store(f"sqlite:///{self.folder / 'wehr.sqlite'}", create=False) as store:
             for key, state in store.load_states():
                 ledger.merge(key, state)
-            basis = Basis(ledger, load(), self.config.policy, store.pauses(), self.clock.now)
+            basis = Basis(ledger, load(), policy, Holds.of(policy, store.pauses(), ()), self.clock.now)
             return report(store.servers(), basis, store.tallies())
 
     def _decided_on(self, entry: Entry) -> None:

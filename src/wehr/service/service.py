@@ -20,7 +20,9 @@ from wehr.doors.milter import Limits as DoorLimits
 from wehr.doors.milter import MilterServer
 from wehr.evidence import Own
 from wehr.ledger import Carrier, Entry, Journal, Learned, Ledger, LedgerError, Limits, open_store
-from wehr.policy.pauses import Pause, stops
+from wehr.policy import Holds
+from wehr.policy.pauses import Pause
+from wehr.policy.scope import Exemption
 from wehr.service.clock import Clock, system_clock
 from wehr.service.config import Config, split_address
 from wehr.service.logs import RateLimited
@@ -33,6 +35,9 @@ log = structlog.get_logger()
 
 _NODE = "worker-1"
 """The journal's name in the store: this folder's store has one writer."""
+
+_FIXED = ("milter", "log")
+"""Tables that are read at the start only."""
 
 CARRY_SECONDS = 1.0
 """How often the journal is carried into the store, and others' changes are looked for."""
@@ -57,7 +62,8 @@ class Service:
         self.folder = folder
         self.clock = clock
         self.addresses: list[str] = []
-        self.pauses: tuple[Pause, ...] = ()
+        self._pauses: tuple[Pause, ...] = ()
+        self._exemptions: tuple[Exemption, ...] = ()
         self._warn = RateLimited(clock, log.warning)
         self._error = RateLimited(clock, log.error)
         # The store belongs to this one thread: what is slow there never holds up a message.
@@ -79,36 +85,55 @@ class Service:
             await self.stop()
             raise
 
+    async def reload(self, config: Config) -> tuple[str, ...]:
+        """Judge by another configuration and a freshly read catalogue, from the next message on.
+
+        Returns:
+            The tables in which something was changed that only a restart brings into force.
+
+        Raises:
+            StartError: the catalogue cannot be read; everything stays as it was.
+        """
+        try:
+            catalogue = await asyncio.to_thread(self._catalogue, config)
+        except CatalogueError as error:
+            raise StartError(str(error)) from None
+        fixed = tuple(name for name in _FIXED if getattr(config, name) != getattr(self.config, name))
+        self.config = config
+        self._ledger.configure(_limits(config), mixed_enforced=config.policy.mixed == "enforce")
+        self.gate.setting = self._setting(catalogue)
+        self._hold()
+        return fixed
+
     async def stop(self) -> None:
         """Let messages under way be answered, carry the journal in, and close everything."""
         await self._closing.aclose()
         self._thread.shutdown()
 
     async def _start(self) -> None:
-        policy = self.config.policy
-        catalogue = self._catalogue()
-        limits = Limits(memory_days=policy.memory_days, forget_days=policy.forget_days)
-        self._ledger = Ledger(limits, mixed_enforced=policy.mixed == "enforce")
+        catalogue = self._catalogue(self.config)
+        limits = _limits(self.config)
+        self._ledger = Ledger(limits, mixed_enforced=self.config.policy.mixed == "enforce")
         self._journal = self._closing.enter_context(Journal(self.folder.journal, self.clock()))
         opener = partial(open_store, f"sqlite:///{self.folder.database}", limits=limits)
         self._carrier = Carrier(opener, self.folder.journal, _NODE, lambda: self._journal.segment)
         store = self._carrier.store = await self._in_thread(opener)
         self._closing.push_async_callback(self._in_thread, self._carrier.close)
         # What a killed process left in the journal is carried in before anything is decided.
-        self._learn(await self._in_thread(self._carrier.start, self._ledger, self.clock()))
-        gate = Gate(
+        learned = await self._in_thread(self._carrier.start, self._ledger, self.clock())
+        self.gate = Gate(
             self._setting(catalogue),
             self._ledger,
             secret=store.secret,
             clock=self.clock,
             record=self._record,
-            pauses=lambda server: stops(self.pauses, server, policy.pause_days) if self.pauses else (),
             on_error=lambda error: self._error("message accepted after an error", error=repr(error)[:500]),
         )
+        self._learn(learned)
         self._closing.push_async_callback(self._carry_once)
         carrying = asyncio.create_task(self._carry_forever())
         self._closing.push_async_callback(_cancelled, carrying)
-        await self._open_doors(gate)
+        await self._open_doors()
 
     def _record(self, entry: Entry) -> None:
         self._journal.append(entry)
@@ -130,8 +155,8 @@ class Service:
             frozenset(catalogue.software()),
         )
 
-    def _catalogue(self) -> Catalogue:
-        settings = self.config.catalogue
+    def _catalogue(self, config: Config) -> Catalogue:
+        settings = config.catalogue
         folder = self.folder.path / settings.overlays
         catalogue = load(overlays=sorted(folder.glob("*.toml")) if settings.overlays else ())
         today = datetime.fromtimestamp(self.clock(), UTC).date()
@@ -142,10 +167,10 @@ class Service:
             )
         return catalogue
 
-    async def _open_doors(self, gate: Gate) -> None:
+    async def _open_doors(self) -> None:
         settings = self.config.milter
         limits = DoorLimits(connections=settings.max_connections, idle=settings.idle_timeout)
-        self.door = MilterServer(gate, limits, self._door_event)
+        self.door = MilterServer(self.gate, limits, self._door_event)
         self._closing.push_async_callback(self.door.close)
         for address in settings.listen:
             host, port = split_address(address)
@@ -180,15 +205,23 @@ class Service:
 
     def _learn(self, learned: Learned) -> None:
         self._carrier.apply(learned, self._ledger)
-        if learned.pauses is not None:
-            self.pauses = learned.pauses
+        if learned.pauses is not None and learned.exemptions is not None:
+            self._pauses, self._exemptions = learned.pauses, learned.exemptions
+            self._hold()
         if learned.away:
             self._warn("the store is away; the journal keeps what is decided", why=learned.away)
+
+    def _hold(self) -> None:
+        self.gate.holds = Holds.of(self.config.policy, self._pauses, self._exemptions)
 
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(
             self._thread, lambda: function(*args, **kwargs)
         )
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(memory_days=config.policy.memory_days, forget_days=config.policy.forget_days)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -29,7 +29,7 @@ class StateFolder:
         try:
             # Others may pass through to the socket, but neither list nor read what is here.
             path.mkdir(mode=0o711, parents=True, exist_ok=True)
-            # Not truncated: a lock file says nothing by its content.
+            # Not truncated before it is ours: it holds the number of the process that serves.
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StartError(
@@ -44,6 +44,8 @@ class StateFolder:
                 f"state folder {path} is in use by another Wehr; "
                 "stop that one, or name another folder with --state"
             ) from None
+        os.truncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     @property
     def database(self) -> Path:
@@ -66,3 +68,16 @@ class StateFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def serving(path: Path) -> int | None:
+    """The number of the process that serves a state folder; None if none does."""
+    try:
+        with (path / "lock").open("r+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(lock.read())
+    except (OSError, ValueError):
+        return None
+    return None

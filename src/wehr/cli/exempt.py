@@ -1,0 +1,126 @@
+"""``wehr exempt``: leave a server, network or domain alone."""
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import rich_click as click
+
+from wehr.cli.output import BadUse, print_json, print_table
+from wehr.cli.stored import actor_option, opened, store_options
+from wehr.cli.times import Instant, iso
+from wehr.ledger import Event
+from wehr.ledger.rows import Detail
+from wehr.policy.scope import Exemption
+
+
+@click.group("exempt")
+def command() -> None:
+    """Leave a server, network or domain alone; what is in force is lifted at once."""
+
+
+@command.command()
+@click.option("--server", default="", metavar="NAME", help="The name that the server stamps.")
+@click.option("--network", default="", metavar="CIDR", help="A client address or network.")
+@click.option("--domain", default="", help="Servers whose stamped or verified name is in this domain.")
+@click.option("--tenant", default="", help="Only for this tenant; without it, for all.")
+@click.option("--until", type=Instant(), help="When it ends; without it, never.")
+@click.option("--reason", required=True, help="The reason, shown to operators and kept in the audit.")
+@actor_option
+@store_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def add(
+    server: str,
+    network: str,
+    domain: str,
+    tenant: str,
+    until: float | None,
+    reason: str,
+    by: str,
+    file: Path | None,
+    state: Path | None,
+    as_json: bool,
+) -> None:
+    """Exempt who meets all conditions that are named."""
+    with opened(file, state) as stored:
+        now = stored.basis.now
+        try:
+            exemption = Exemption(
+                datetime.fromtimestamp(now, UTC),
+                reason,
+                None if until is None else datetime.fromtimestamp(until, UTC),
+                server.lower(),
+                network,
+                domain.lower(),
+                tenant,
+                by,
+            )
+        except ValueError as error:
+            raise BadUse(str(error)) from None
+        name = secrets.token_hex(4)
+        detail: Detail = {
+            "id": name,
+            "network": network,
+            "domain": domain,
+            "until": iso(until),
+            "reason": reason,
+        }
+        event = Event(now, "exemption-added", tenant, name=server, actor=by, detail=detail)
+        stored.store.put_exemption(name, exemption, event)
+    if as_json:
+        print_json(_plain(name, exemption))
+    else:
+        click.echo(f"Exemption {name}: {_who(exemption)}, until {iso(until) or 'it is cancelled'}.")
+
+
+@command.command("list")
+@store_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def list_exemptions(file: Path | None, state: Path | None, as_json: bool) -> None:
+    """List the exemptions there are and have been, those of the configuration too."""
+    with opened(file, state) as stored:
+        exemptions = stored.config.policy.exemptions
+        configured = {f"configuration {number}": item for number, item in enumerate(exemptions, 1)}
+        found = {**configured, **stored.store.exemptions()}
+    if as_json:
+        print_json([_plain(name, item) for name, item in found.items()])
+    elif not found:
+        click.echo("Nobody is exempt.")
+    else:
+        columns = ("id", "who", "since", "until", "by", "reason")
+        print_table(
+            "",
+            columns,
+            ((name, _who(it), it.since, it.until, it.by, it.reason) for name, it in found.items()),
+        )
+
+
+@command.command()
+@click.argument("exemption_id", metavar="ID")
+@actor_option
+@store_options
+def cancel(exemption_id: str, by: str, file: Path | None, state: Path | None) -> None:
+    """End an exemption now; the clocks that it stopped go on from where they stood."""
+    with opened(file, state) as stored:
+        now = stored.basis.now
+        old = stored.store.exemptions().get(exemption_id)
+        if old is None:
+            raise BadUse(f"there is no exemption {exemption_id!r}; 'wehr exempt list' shows those there are")
+        if old.until and old.until.timestamp() <= now:
+            raise BadUse(f"exemption {exemption_id} has ended on {iso(old.until.timestamp())} already")
+        ended = msgspec.structs.replace(old, until=datetime.fromtimestamp(now, UTC))
+        event = Event(
+            now, "exemption-cancelled", old.tenant, name=old.server, actor=by, detail={"id": exemption_id}
+        )
+        stored.store.put_exemption(exemption_id, ended, event)
+    click.echo(f"Exemption {exemption_id} has ended: {_who(ended)}.")
+
+
+def _who(item: Exemption) -> str:
+    parts = {"server": item.server, "network": item.network, "domain": item.domain, "tenant": item.tenant}
+    return ", ".join(f"{kind} {value}" for kind, value in parts.items() if value)
+
+
+def _plain(name: str, item: Exemption) -> dict[str, object]:
+    return {"id": name, **msgspec.to_builtins(item, builtin_types=(datetime,))}

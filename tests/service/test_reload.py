@@ -1,0 +1,84 @@
+"""Reloading: the new configuration from the next message on, or the old one and a word about it."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import messages
+from running import configuration, process, receiver
+
+from wehr.doors.milter import MilterClient
+from wehr.evidence import Session
+from wehr.policy import Mode
+
+START = datetime(2026, 10, 12, 9, 0, tzinfo=UTC).timestamp()
+CLIENT = Session(client_ip="203.0.113.10", helo="ex01.example.com", recipients=("example.org",))
+HEADERS = [("Received", " " + messages.exchange("15.1.2507.16").partition(": ")[2].partition("\nFrom")[0])]
+
+
+def test_enforcement_begins_with_the_next_message(tmp_path: Path) -> None:
+    """The same connection, the same server: taken before, refused after."""
+    with (
+        receiver(tmp_path, START, mode="report") as wehr,
+        MilterClient(("127.0.0.1", wehr.port), CLIENT) as client,
+    ):
+        for day in (0, 25, 50, 75, 95):
+            wehr.clock.now = START + day * 86_400
+            assert client.deliver(HEADERS) == "accept"
+
+        assert wehr.reload(configuration(wehr.port, "enforce")) == ()
+
+        assert client.deliver(HEADERS).startswith("550 5.7.230 ")
+
+
+def test_what_needs_a_restart_is_named(tmp_path: Path) -> None:
+    """The door stays where it is; the operator is told."""
+    with receiver(tmp_path, START, mode="report") as wehr:
+        assert wehr.reload(configuration(wehr.port, "enforce", "milter.idle_timeout = 60")) == ("milter",)
+        assert wehr.service.config.policy.mode is Mode.ENFORCE
+
+
+def test_a_broken_file_keeps_the_old_configuration_and_says_so(tmp_path: Path) -> None:
+    """``wehr reload`` refuses it; a hangup signal is survived."""
+    config = "[policy]\nmode = 'report'\n"
+    with process(tmp_path, config) as wehr:
+        file = tmp_path / "wehr.toml"
+        reload = [
+            sys.executable,
+            "-m",
+            "wehr",
+            "reload",
+            "--config",
+            str(file),
+            "--state",
+            str(tmp_path / "state"),
+        ]
+
+        good = subprocess.run(reload, capture_output=True, text=True, timeout=30, check=False)
+        assert good.returncode == 0, good.stderr
+        assert f"Process {wehr.popen.pid} was told to reload; mode: report" in good.stdout
+
+        file.write_text("[policy]\nmode = 'strict'\n")
+        bad = subprocess.run(reload, capture_output=True, text=True, timeout=30, check=False)
+        assert bad.returncode == 2
+        assert f"{file}:2: policy.mode: found 'strict'" in bad.stderr
+
+        wehr.signal(1)
+        with MilterClient(("127.0.0.1", wehr.port), CLIENT) as client:
+            assert client.deliver(HEADERS) == "accept"
+        assert wehr.popen.poll() is None
+
+
+def test_reload_without_a_service_says_where_it_looked(tmp_path: Path) -> None:
+    """Exit code 2."""
+    run = subprocess.run(
+        [sys.executable, "-m", "wehr", "reload", "--state", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert run.returncode == 2
+    assert f"no Wehr serves {tmp_path}" in run.stderr
