@@ -106,6 +106,24 @@ def test_a_renamed_server_is_known_by_its_ledger() -> None:
     assert late.episode.started == at(0)
 
 
+def test_a_new_address_within_the_day_is_not_missed() -> None:
+    """What is kept for speed is found anew when a server's address changes, even on a day already seen."""
+    ledger = Ledger()
+    tell(ledger, *(sighting(day) for day in range(50)))
+    away = [sighting(day, name="new.example.org", client_ip="192.0.2.99") for day in range(50, 81)]
+    key = tell(ledger, *away)
+    before = ledger.standing(key, at(80))
+    tell(ledger, sighting(80.01, name="new.example.org"))
+    after = ledger.standing(key, at(80.01))
+
+    assert before is not None
+    assert before.episode is not None
+    assert before.episode.started == at(50)
+    assert after is not None
+    assert after.episode is not None
+    assert after.episode.started == at(0)
+
+
 def test_the_same_internal_name_in_two_networks_is_two_servers() -> None:
     """Two organisations that both stamp an internal name do not share a clock."""
     ledger = Ledger()

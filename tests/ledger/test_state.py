@@ -147,6 +147,19 @@ def test_stamps_are_bounded() -> None:
     assert len(pack_state(state)) < 400
 
 
+def test_only_times_that_begin_something_are_kept() -> None:
+    """A server that is out of compliance for a year costs one exact time, not one a day."""
+    days = [*range(365), *range(400, 410)]
+    seen = [
+        (Sighting(START + day * DAY, "n", "w", "exchange", (15, 2), Relation.DIRECT, Confidence.NONE), False)
+        for day in days
+    ]
+
+    (stamp,) = remember(seen).stamps
+
+    assert stamp.starts == (START, START + 400 * DAY)
+
+
 @pytest.mark.parametrize("at", [-1e300, -1.0, 0.0, 1e12, 1e300, float("inf")])
 def test_a_mad_clock_costs_bounded_memory(at: float) -> None:
     """A time far outside our era is clamped, so that no bitmap explodes."""
