@@ -73,6 +73,17 @@ def test_a_forged_line_of_ours_shifts_no_blame(own: Own) -> None:
     assert (found.client_ip, found.client_name) == ("203.0.113.9", "evil.example")
 
 
+def test_a_client_of_our_own_network_is_believed() -> None:
+    """From our own border server the from-clause is our own word: the peer is the one that it saw."""
+    border = (
+        b"from ex1.example.org (ex1.example.org [198.51.100.7]) by mx1.example.com (Postfix) with ESMTP id A"
+        + DATE
+    )
+    own = Own(names=(".example.com",), networks=("203.0.113.0/24",))
+    found = handover([border, EXCHANGE], Session(client_ip="203.0.113.5", client_name="mx1.example.com"), own)
+    assert (found.index, found.client_ip, found.client_name) == (1, "198.51.100.7", "ex1.example.org")
+
+
 def test_a_relay_that_is_the_source_leaves_nothing() -> None:
     """A message of the relay's own ends the trace: nothing is known of anybody else."""
     assert handover([LOOP], CLIENT, Own(relays=("192.0.2.5",))).relation is Relation.NONE

@@ -60,7 +60,9 @@ def handover(
 
     Never raises, whatever the fields hold; no more than `MAX_HOPS` of them are looked at.
     """
-    start, peer = (0, session) if own is _NOBODY else step_over(trace[:MAX_HOPS], session, own)
+    start, peer = (0, session)
+    if own.names or own.relays:
+        start, peer = step_over(trace[:MAX_HOPS], session, own)
     hops = trace[start:MAX_HOPS]
     for depth, field in enumerate(hops):
         if _CANDIDATE(field, 0, MAX_FIELD):

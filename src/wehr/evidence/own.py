@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from msgspec import Struct
 
 from wehr.evidence.address import canonical, is_loopback
-from wehr.evidence.received import parse_hop
+from wehr.evidence.received import by_address, hop_of, stamp_of, stamped_name, unfold
 from wehr.evidence.types import Session
 
 
@@ -109,13 +109,15 @@ def step_over(trace: Sequence[bytes], session: Session, own: Own) -> tuple[int, 
     forges a hop of ours on top of a message is stepped past it, but shifts the blame to no other address.
     """
     side, peer = _compile(own), session
-    inside = side.is_relay(session.client_ip, session.client_name)
-    believed = inside or not session.client_ip
+    ip = session.client_ip
+    inside = side.is_relay(ip, session.client_name)
+    believed = inside or not ip or ip in side.networks or is_loopback(ip)
     for index, field in enumerate(trace):
-        hop = parse_hop(field)
-        name = hop.by.lower()
-        if not (inside or name in side.names or name in side.relay_names or hop.by_ip in side.relay_networks):
+        stamp = stamp_of(unfold(field))
+        name = stamped_name(stamp.by).lower()
+        if not (inside or name in side.names or side.is_relay(by_address(stamp), name)):
             return index, peer
+        hop = hop_of(stamp)
         if not believed:
             continue
         if hop.from_ip and hop.from_ip != peer.client_ip:
