@@ -65,8 +65,9 @@ def test_an_unpatched_server_walks_through_all_eight_stages(mx: Postfix, wehr: R
             first = next(minute for minute, code in enumerate(codes) if code != 250)
             end = first + throttled + blocked
             assert codes[first:end] == [550] * blocked + [450] * throttled
-            free = datetime.fromtimestamp(START + day * DAY + end * 60, UTC)
-            assert f"retry after {free:%H:%M} UTC" in answers[end - 1].text
+            if end < 60:  # otherwise the next hour may go on refusing, and the reply says until when
+                free = datetime.fromtimestamp(START + day * DAY + end * 60, UTC)
+                assert f"retry after {free:%H:%M} UTC" in answers[end - 1].text
         for answer in answers:
             if answer.code == 450:
                 assert answer.text.startswith(
