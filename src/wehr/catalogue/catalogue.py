@@ -96,7 +96,7 @@ class Catalogue:
     def assess(self, build: Build, day: date, software: str = "exchange") -> Assessment:
         """What was known of a build on a day. Never throws, whatever the numbers.
 
-        The rules are DESIGN section 4's; ``docs/catalogue.md`` says them in words and examples.
+        ``docs/catalogue.md`` says the rules in words and examples.
         """
         return self._remembered(build, day, software)
 
