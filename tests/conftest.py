@@ -1,8 +1,12 @@
 """Fixtures that every room's tests share."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import postgres as servers
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -20,3 +24,19 @@ def reference() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.Cluster]:
+    """A real PostgreSQL; tests that want it are skipped where none is installed."""
+    with servers.running() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A new folder that other users can reach: pytest's own are closed to a mail system's daemons."""
+    folder = Path(tempfile.mkdtemp(prefix="wehr-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

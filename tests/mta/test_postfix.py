@@ -32,14 +32,14 @@ LADDER = [
 
 
 @pytest.fixture(name="wehr")
-def _wehr(tmp_path: Path) -> Iterator[Receiver]:
-    with receiver(tmp_path / "state", START, mode="enforce") as running:
+def _wehr(open_folder: Path) -> Iterator[Receiver]:
+    with receiver(open_folder / "state", START, mode="enforce") as running:
         yield running
 
 
 @pytest.fixture(name="mx")
-def _mx(tmp_path: Path, wehr: Receiver) -> Iterator[Postfix]:
-    with postfix.running(tmp_path / "postfix", wehr.milter) as server:
+def _mx(open_folder: Path, wehr: Receiver) -> Iterator[Postfix]:
+    with postfix.running(open_folder / "postfix", wehr.milter) as server:
         yield server
 
 
@@ -131,21 +131,21 @@ def test_servers_on_different_loopback_addresses_have_their_own_clock(mx: Postfi
     assert postfix.send(mx, peer, messages.exchange(OUTDATED), source="127.2.2.5").code == 250
 
 
-def test_report_only_refuses_nothing(tmp_path: Path) -> None:
+def test_report_only_refuses_nothing(open_folder: Path) -> None:
     """A new installation watches: stage 8 would be a 550, and the message is taken."""
     with (
-        receiver(tmp_path / "state", START, mode="report") as wehr,
-        postfix.running(tmp_path / "postfix", wehr.milter) as mx,
+        receiver(open_folder / "state", START, mode="report") as wehr,
+        postfix.running(open_folder / "postfix", wehr.milter) as mx,
     ):
         for day in (0, 25, 50, 75, 95):
             wehr.clock.now = START + day * DAY
             assert postfix.send(mx, BAKERY, messages.exchange(OUTDATED)).code == 250
 
 
-def test_the_unix_socket_serves_as_well(tmp_path: Path) -> None:
+def test_the_unix_socket_serves_as_well(open_folder: Path) -> None:
     """The same refusal through ``unix:``."""
     with (
-        receiver(tmp_path / "state", START, mode="enforce") as wehr,
-        postfix.running(tmp_path / "postfix", wehr.milter_socket) as mx,
+        receiver(open_folder / "state", START, mode="enforce") as wehr,
+        postfix.running(open_folder / "postfix", wehr.milter_socket) as mx,
     ):
         _blocked(mx, wehr)

@@ -94,7 +94,7 @@ def _kind(below: list[dict[str, str]]) -> str:
 
 
 def test_real_servers_are_refused_only_if_they_are_out_of_date_exchange(
-    reference: Path, tmp_path: Path
+    reference: Path, open_folder: Path
 ) -> None:
     """Old on-premises Exchange gets 550 in stage 8; Exchange Online, relays and all others 250 throughout."""
     found: dict[str, list[Handed]] = {}
@@ -110,8 +110,8 @@ def test_real_servers_are_refused_only_if_they_are_out_of_date_exchange(
 
     codes: dict[str, dict[str, int]] = {}
     with (
-        receiver(tmp_path / "state", START, mode="enforce") as wehr,
-        postfix.running(tmp_path / "postfix", wehr.milter) as mx,
+        receiver(open_folder / "state", START, mode="enforce") as wehr,
+        postfix.running(open_folder / "postfix", wehr.milter) as mx,
     ):
         for day in (0, 25, 50, 75, 95):
             for kind, some in chosen.items():

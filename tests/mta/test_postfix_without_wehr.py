@@ -34,9 +34,11 @@ def _finish(client: smtplib.SMTP) -> int:
 @pytest.mark.parametrize(
     "fate", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP], ids=["killed", "stopped", "hung"]
 )
-def test_mail_flows_when_wehr_goes_in_the_middle_of_a_session(tmp_path: Path, fate: signal.Signals) -> None:
+def test_mail_flows_when_wehr_goes_in_the_middle_of_a_session(
+    open_folder: Path, fate: signal.Signals
+) -> None:
     """The message under way is taken, and so are those after it."""
-    with process(tmp_path / "wehr") as wehr, postfix.running(tmp_path / "postfix", wehr.milter) as mx:
+    with process(open_folder / "wehr") as wehr, postfix.running(open_folder / "postfix", wehr.milter) as mx:
         assert postfix.send(mx, PEER, MESSAGE).code == 250
         client = _begin(mx)
 
@@ -46,7 +48,7 @@ def test_mail_flows_when_wehr_goes_in_the_middle_of_a_session(tmp_path: Path, fa
         assert postfix.send(mx, PEER, MESSAGE).code == 250
 
 
-def test_mail_flows_when_wehr_was_never_started(tmp_path: Path) -> None:
+def test_mail_flows_when_wehr_was_never_started(open_folder: Path) -> None:
     """Nobody listens on the milter's port."""
-    with postfix.running(tmp_path / "postfix", f"inet:127.0.0.1:{postfix.free_port()}") as mx:
+    with postfix.running(open_folder / "postfix", f"inet:127.0.0.1:{postfix.free_port()}") as mx:
         assert postfix.send(mx, PEER, MESSAGE).code == 250

@@ -83,17 +83,16 @@ def require_postfix() -> None:
 def running(
     folder: Path, milters: str, *, host: str = "127.0.0.1", settings: Mapping[str, str] | None = None
 ) -> Iterator[Postfix]:
-    """Start an instance in ``folder`` with ``smtpd_milters`` set to ``milters``, and stop it at the end."""
+    """Start an instance in ``folder`` with ``smtpd_milters`` set to ``milters``, and stop it at the end.
+
+    The folder must be one that the user postfix can reach: the fixture ``open_folder``.
+    """
     require_postfix()
     port = free_port(host)
     config = folder / "etc"
     for name in ("etc", "queue", "data", "log"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     shutil.chown(folder / "data", "postfix")
-    # The daemons run as user postfix and must be able to reach their queue.
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
     main = {
         **_MAIN,
         "queue_directory": str(folder / "queue"),
@@ -110,7 +109,10 @@ def running(
     (config / "main.cf").write_text("".join(f"{key} = {value}\n" for key, value in main.items()))
     (config / "master.cf").write_text(_MASTER.format(host=host, port=port))
     postfix = ["/usr/sbin/postfix", "-c", str(config)]
-    subprocess.run([*postfix, "start"], check=True, capture_output=True, timeout=60)
+    start = subprocess.run([*postfix, "start"], check=False, capture_output=True, text=True, timeout=60)
+    if start.returncode:
+        log = folder / "log" / "postfix.log"
+        raise RuntimeError(f"Postfix did not start: {start.stderr}{log.read_text() if log.exists() else ''}")
     try:
         yield Postfix(folder, host, port)
     finally:

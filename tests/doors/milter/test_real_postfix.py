@@ -56,7 +56,7 @@ def beside_postfix(
 
 @pytest.mark.parametrize("unix", [False, True])
 def test_postfix_tells_what_the_gate_needs_and_hands_its_answers_on(
-    gate: RecordingGate, tmp_path: Path, unix: bool
+    gate: RecordingGate, open_folder: Path, unix: bool
 ) -> None:
     """Session, trace and queue id; the 450 word for word; the next message of the session by itself."""
 
@@ -68,7 +68,7 @@ def test_postfix_tells_what_the_gate_needs_and_hands_its_answers_on(
         gate.answer = None
         client.sendmail("a@example.com", ["b@example.org"], MESSAGE)
 
-    server = beside_postfix(tmp_path, gate, talk, unix)
+    server = beside_postfix(open_folder, gate, talk, unix)
     (session, trace, queue_id), (second, _, _) = gate.asked
     assert (session.client_ip, session.client_name) == ("192.0.2.1", "mail.example.com")
     assert (session.helo, session.authenticated, session.tls_name) == ("helo.example.com", False, "")
@@ -81,7 +81,7 @@ def test_postfix_tells_what_the_gate_needs_and_hands_its_answers_on(
     assert server.counters.refused_4xx == 1
 
 
-def test_what_is_given_up_is_forgotten(gate: RecordingGate, tmp_path: Path) -> None:
+def test_what_is_given_up_is_forgotten(gate: RecordingGate, open_folder: Path) -> None:
     """RSET after MAIL and after RCPT, a second EHLO, a refused recipient: the next message is clean."""
 
     def talk(client: smtplib.SMTP) -> None:
@@ -98,13 +98,13 @@ def test_what_is_given_up_is_forgotten(gate: RecordingGate, tmp_path: Path) -> N
         assert client.rcpt("b@example.org")[0] == 250
         assert client.data(MESSAGE)[0] == 250
 
-    beside_postfix(tmp_path, gate, talk)
+    beside_postfix(open_folder, gate, talk)
     assert [(session.helo, session.recipients) for session, _, _ in gate.asked] == [
         ("again.example.com", ("example.org",))
     ]
 
 
-def test_odd_messages_pass(gate: RecordingGate, tmp_path: Path) -> None:
+def test_odd_messages_pass(gate: RecordingGate, open_folder: Path) -> None:
     """Without header, empty, with NUL and 8-bit bytes, with a huge field, with a body of 1 MB."""
     odd = [
         b"\r\nno header\r\n",
@@ -120,12 +120,12 @@ def test_odd_messages_pass(gate: RecordingGate, tmp_path: Path) -> None:
             client.rcpt("b@example.org")
             assert client.data(message)[0] == 250
 
-    beside_postfix(tmp_path, gate, talk)
+    beside_postfix(open_folder, gate, talk)
     assert [len(trace) for _, trace, _ in gate.asked] == [0, 0, 1, 1, 0]
     assert gate.asked[2][1][0].startswith(b"from \xff")
 
 
-def test_no_message_waits_for_a_delayed_acknowledgement(gate: RecordingGate, tmp_path: Path) -> None:
+def test_no_message_waits_for_a_delayed_acknowledgement(gate: RecordingGate, open_folder: Path) -> None:
     """Over TCP, 40 ms for every message if the envelope is not acknowledged at once."""
     took: list[float] = []
 
@@ -137,5 +137,5 @@ def test_no_message_waits_for_a_delayed_acknowledgement(gate: RecordingGate, tmp
             client.data(MESSAGE)
             took.append(time.perf_counter() - began)
 
-    beside_postfix(tmp_path, gate, talk)
+    beside_postfix(open_folder, gate, talk)
     assert sorted(took)[5] < 0.035
