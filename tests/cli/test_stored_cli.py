@@ -84,6 +84,16 @@ def test_the_report_has_a_table_for_people_and_a_page(state: Path) -> None:
     assert "<td>ex01.bakery.example</td>" in page
 
 
+def test_the_report_names_the_least_build_that_is_accepted(state: Path) -> None:
+    """Of the server's own branch, beside what the catalogue recommends; none of 2013 is accepted any more."""
+    rows = _report(state)
+
+    assert rows["ex01.bakery.example"]["least_accepted_build"] == "15.1.2507.61"
+    assert "15.1.2507.61" not in rows["ex01.bakery.example"]["recommended_build_versions"]
+    assert rows["ex.school.example"]["least_accepted_build"] is None
+    assert rows["mail.clinic.example"]["least_accepted_build"] is None
+
+
 def test_servers_are_listed_and_shown_by_name_and_reference(state: Path) -> None:
     """The list gives references; each leads to the server with its events and messages."""
     rows = json.loads(run("server", "list", "--state", state, "--json"))
@@ -111,6 +121,7 @@ def test_a_refusal_is_explained_by_its_reference(state: Path) -> None:
     assert [item["topic"] for item in found["items"]] == [
         "evidence",
         "assessment",
+        "sources",
         "rule",
         "decision",
         "stage",
@@ -118,6 +129,8 @@ def test_a_refusal_is_explained_by_its_reference(state: Path) -> None:
         "cure",
     ]
     assert "Stage 8 of 8" in text
+    assert "Microsoft Learn, Exchange Server build numbers" in text
+    assert "15.1.2507.61, the least build that is accepted" in " ".join(text.split())
     assert found["server"] == "ex01.bakery.example"
 
 

@@ -11,7 +11,7 @@ from wehr.catalogue.types import Note, State
 from wehr.evidence.types import Relation
 from wehr.policy import Action, Mode, Policy, Reason, Scope, Stop, decide, mildest
 from wehr.policy.ladder import PRESETS, Stage, stage_at
-from wehr.policy.policy import Wave
+from wehr.policy.selection import Wave
 from wehr.policy.types import Decision, Episode
 
 ENFORCE = Scope(mode=Mode.ENFORCE)

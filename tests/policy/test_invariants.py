@@ -16,8 +16,8 @@ from wehr.policy.clock import stopped
 from wehr.policy.compliance import Floor, Rules
 from wehr.policy.ladder import PRESETS, stage_at
 from wehr.policy.pauses import Pause, cancel, request, stops
-from wehr.policy.policy import LadderRule
 from wehr.policy.scope import Exemption, exemption_stops
+from wehr.policy.selection import LadderRule
 
 BUILDS = {
     "15.1.2507.17": {},

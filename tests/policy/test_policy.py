@@ -15,7 +15,7 @@ from policy_cases import DAY, OLD, START, assessment, day_after
 from wehr.catalogue.types import State, Vulnerability
 from wehr.policy import Policy
 from wehr.policy.ladder import PRESETS, Stage, stage_at
-from wehr.policy.policy import LadderRule, midnight
+from wehr.policy.selection import LadderRule, midnight
 from wehr.policy.types import Episode, Mode, Stop
 
 OPEN = Episode(START, ((START, None),))

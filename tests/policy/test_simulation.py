@@ -8,7 +8,7 @@ from policy_cases import assessment
 from wehr.catalogue import load
 from wehr.evidence.build import parse_build
 from wehr.policy import Policy, Reason, Rules, Stop
-from wehr.policy.policy import Wave, midnight
+from wehr.policy.selection import Wave, midnight
 from wehr.policy.simulation import simulate
 
 FIRST = datetime(2026, 10, 1, 9, 17, tzinfo=UTC).timestamp()

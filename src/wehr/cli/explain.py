@@ -169,7 +169,17 @@ def _explained(
             now=basis.now,
         )
     items = explain(
-        decision, seen, assessment, standing, server=key, policy=policy, stops=held, key=secret, now=basis.now
+        decision,
+        seen,
+        assessment,
+        standing,
+        effective=effective,
+        server=key,
+        policy=policy,
+        catalogue=catalogue,
+        stops=held,
+        key=secret,
+        now=basis.now,
     )
     return decision, items
 

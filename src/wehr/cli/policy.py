@@ -12,7 +12,8 @@ from wehr.cli.output import BadUse, print_json, print_table
 from wehr.cli.times import Day, Instant, iso
 from wehr.evidence.build import format_build, parse_build
 from wehr.policy.ladder import DAY, Ladder
-from wehr.policy.policy import Policy, midnight
+from wehr.policy.policy import Policy
+from wehr.policy.selection import midnight
 from wehr.policy.simulation import Span, simulate
 from wehr.policy.timeline import Entry, timeline
 from wehr.policy.types import Episode

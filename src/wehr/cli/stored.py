@@ -18,6 +18,7 @@ from wehr.ledger import Ledger, LedgerError, Limits, Store, open_store
 from wehr.ledger.report import Basis, ReportRow, report
 from wehr.ledger.rows import ServerRow
 from wehr.policy import Holds
+from wehr.policy.laddering import facts
 from wehr.service.config import Config
 from wehr.service.state_folder import default_state
 
@@ -84,6 +85,9 @@ def opened(file: Path | None, state: Path | None) -> Iterator[Stored]:
                 ledger.merge(key, known)
             catalogue = load(overlays=overlays)
             holds = Holds.of(policy, store.pauses(), tuple(store.exemptions().values()))
-            yield Stored(store, config, Basis(ledger, catalogue, policy, holds, time.time()))
+            now = time.time()
+            # A configuration that is not loaded yet is taken as one that is loaded now.
+            past = store.past().noting(policy.laddering, facts(catalogue), now)
+            yield Stored(store, config, Basis(ledger, catalogue, policy.after(past), holds, now))
     except (LedgerError, CatalogueError) as error:
         raise BadUse(str(error)) from None

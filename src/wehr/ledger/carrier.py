@@ -18,6 +18,7 @@ from wehr.ledger.journal import Position, read_batch, segment_path, segments
 from wehr.ledger.memory import Ledger
 from wehr.ledger.rows import Changes
 from wehr.ledger.store import Store
+from wehr.policy.laddering import Past
 from wehr.policy.pauses import Pause
 from wehr.policy.scope import Exemption
 
@@ -31,13 +32,14 @@ class Learned(Struct, frozen=True):
     """What a step brought: entries carried in, and what others wrote.
 
     ``away`` is why the store could not be reached, "" if it could. ``pauses`` and ``exemptions`` are all
-    there are, or None if they have not changed.
+    there are, and ``past`` is which ladders have been in force: None if none of them has changed.
     """
 
     carried: int = 0
     changes: Changes | None = None
     pauses: tuple[Pause, ...] | None = None
     exemptions: tuple[Exemption, ...] | None = None
+    past: Past | None = None
     away: str = ""
 
 
@@ -185,12 +187,13 @@ class Carrier:
 
     def _learn(self, store: Store, carried: int) -> Learned:
         changes = store.changes(self._seen_change)
-        pauses, exemptions = None, None
+        pauses, exemptions, past = None, None, None
         if changes.rules != self._seen_rules:
             # Read after the number: what comes in between is read again next time, never missed.
             pauses, exemptions = store.pauses(), tuple(store.exemptions().values())
+            past = store.past()
         self._seen_change, self._seen_rules = changes.upto, changes.rules
-        return Learned(carried, changes, pauses, exemptions)
+        return Learned(carried, changes, pauses, exemptions, past)
 
     def _tidy(self, done: Position) -> None:
         """Remove the segments that are wholly in the store; one with damage is kept aside."""

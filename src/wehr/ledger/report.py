@@ -9,9 +9,11 @@ from msgspec import Struct
 from wehr.catalogue import Catalogue
 from wehr.catalogue.types import Assessment, State
 from wehr.evidence import format_build, parse_build
+from wehr.evidence.build import Build
 from wehr.ledger.memory import Ledger
 from wehr.ledger.rows import ServerRow, Tally
-from wehr.policy import Action, Episode, Holds, Policy, complies
+from wehr.policy import Action, Episode, Holds, Policy, Standing, complies
+from wehr.policy.cure import least_accepted
 from wehr.policy.ladder import stage_at
 from wehr.policy.timeline import Dates, dates
 
@@ -33,6 +35,8 @@ class ReportRow(Struct, frozen=True):
     next_stage_block_rate: int | None
     next_stage_start_date: datetime | None
     # ours
+    least_accepted_build: str | None
+    """The least build that the policy accepts today, of the server's own branch if there is one."""
     reference: str
     tenant: str
     network: str
@@ -94,7 +98,7 @@ def report(rows: Iterable[ServerRow], basis: Basis, tallies: Iterable[Tally] = (
 def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> ReportRow:
     policy, now = basis.policy, basis.now
     standing = basis.ledger.standing(row.key, now)
-    build = (standing and standing.effective_build) or (parse_build(row.build) if row.build else None)
+    build = _judged(row, standing, policy)
     assessment = basis.catalogue.assess(build, basis.today, row.state.software) if build else None
     verdict = complies(assessment, policy.compliance, basis.today) if assessment else None
     out_of_date = verdict is not None and verdict.ok is False
@@ -115,6 +119,7 @@ def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> R
         next_stage_throttle_rate=course.next_stage_throttle_rate,
         next_stage_block_rate=course.next_stage_block_rate,
         next_stage_start_date=_time(course.next_stage_start_date),
+        least_accepted_build=_least(assessment, basis) if assessment and out_of_date else None,
         reference=row.ref,
         tenant=row.key.tenant,
         network=row.key.network,
@@ -143,6 +148,14 @@ def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> R
     )
 
 
+def _judged(row: ServerRow, standing: Standing | None, policy: Policy) -> Build | None:
+    """The build that stands for the server: the highest lately shown, or what a mixed one is enforced for."""
+    if standing and standing.mixed and policy.mixed == "enforce":
+        return max((stamp.build for stamp in row.state.stamps if stamp.bad), default=None)
+    latest = parse_build(row.build) if row.build else None
+    return (standing and standing.effective_build) or latest
+
+
 _NO_DATES = Dates(0.0, None, None, None, None, None)
 """Of a server whose clock does not run."""
 
@@ -156,6 +169,12 @@ def _course(row: ServerRow, episode: Episode, assessment: Assessment, basis: Bas
     )
     ladder, place = policy.course(assessment, episode, held, basis.now)
     return stage_at(ladder, place), dates(ladder, episode, held, basis.now, place)
+
+
+def _least(assessment: Assessment, basis: Basis) -> str | None:
+    rules = basis.policy.compliance
+    least = least_accepted(basis.catalogue, assessment.software, assessment.build, rules, basis.today)
+    return format_build(least) if least else None
 
 
 def _exploited(assessment: Assessment | None) -> tuple[str, ...]:

@@ -13,10 +13,13 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, func, or_, select
 from sqlalchemy.engine import make_url
 
 from wehr.ledger import carrying
+from wehr.ledger.checking import find_faults
 from wehr.ledger.condense import Digest
+from wehr.ledger.copying import Progress, copy_tables
 from wehr.ledger.errors import PositionMoved
 from wehr.ledger.journal import Entry, Position
-from wehr.ledger.maintenance import Retention, back_up, cutoffs, find_faults, prune_batch
+from wehr.ledger.listening import Listening
+from wehr.ledger.maintenance import Retention, back_up, cutoffs, new_file, prune_batch
 from wehr.ledger.memory import Limits
 from wehr.ledger.opening import open_engine, read_secret, translated
 from wehr.ledger.rows import Changes, Event, ServerRow, SightingRow, Tally
@@ -25,6 +28,7 @@ from wehr.ledger.schema import (
     events,
     exemptions,
     journals,
+    meta,
     metadata,
     pauses,
     servers,
@@ -32,11 +36,13 @@ from wehr.ledger.schema import (
     tallies,
 )
 from wehr.ledger.state import ServerState, unpack_state
+from wehr.policy.laddering import Past
 from wehr.policy.pauses import Pause
 from wehr.policy.scope import Exemption
 from wehr.policy.types import ServerKey
 
 _T = TypeVar("_T")
+_PAST: Final = "past"
 _CHANGES: Final = 10_000
 """More than any one transaction writes, so that a page always holds at least one change whole."""
 
@@ -67,6 +73,8 @@ class Store:
     def __init__(self, engine: Engine, name: str, limits: Limits) -> None:
         self.name = name
         self.limits = limits
+        self.listens = engine.dialect.name == "postgresql"
+        """Whether `listen` works; otherwise others' changes are found by asking."""
         self._engine = engine
         self._lock = threading.Lock()
         with self._read() as connection:
@@ -103,7 +111,7 @@ class Store:
         """
         with self._write() as connection:
             self._move(connection, node, start, end, now)
-            carrying.write_digest(connection, digest, node, self.secret)
+            carrying.write_digest(connection, digest, node, self.secret, self.limits)
 
     def _move(self, connection: Connection, node: str, start: Position, end: Position, now: float) -> None:
         """Move a journal's position, in the caller's transaction, if it is where it should be."""
@@ -116,7 +124,7 @@ class Store:
     def merge_states(self, states: Iterable[tuple[ServerKey, ServerState]]) -> int:
         """Join states into those that are stored; tells how many servers are new."""
         with self._write() as connection:
-            return carrying.write_states(connection, states, self.secret)
+            return carrying.write_states(connection, states, self.secret, self.limits)
 
     # What nodes learn
 
@@ -162,6 +170,11 @@ class Store:
         with self._read() as connection:
             return {row[0]: msgspec.json.decode(row[1], type=Exemption) for row in connection.execute(query)}
 
+    def past(self) -> Past:
+        """Which ladders have been in force, and since when."""
+        with self._read() as connection:
+            return _past(connection)
+
     # What people change
 
     def change_pauses(
@@ -193,6 +206,21 @@ class Store:
             row = {"id": exemption_id, "tenant": exemption.tenant, "value": value}
             carrying.upsert(connection, exemptions, ("id",), [row])
             carrying.write_events(connection, [event])
+
+    def change_past(self, change: Callable[[Past], Past], event: Event) -> Past:
+        """Note what is in force now; ``event`` is added if that is another ladder than before."""
+        old = self.past()
+        if change(old) == old:
+            return old
+        with self._write() as connection:
+            carrying.bump(connection, "rules")
+            old = _past(connection)
+            new = change(old)
+            row = {"name": _PAST, "value": msgspec.json.encode(new).decode()}
+            carrying.upsert(connection, meta, ("name",), [row])
+            if old.eras and new.eras != old.eras:
+                carrying.write_events(connection, [event])
+            return new
 
     def add_event(self, event: Event) -> None:
         """Add to the list of what was changed."""
@@ -241,11 +269,26 @@ class Store:
             query = query.where(tallies.c.ref == ref)
         return self._rows(query.order_by(tallies.c.day, tallies.c.ref), Tally)
 
-    def events(self, *, ref: str | None = None, since: float = 0.0, limit: int = 1000) -> list[Event]:
+    def events(
+        self,
+        *,
+        ref: str | None = None,
+        since: float = 0.0,
+        until: float | None = None,
+        kinds: Sequence[str] = (),
+        tenant: str | None = None,
+        actor: str | None = None,
+        limit: int = 1000,
+    ) -> list[Event]:
         """What was changed, newest first."""
         query = select(events).where(events.c.at >= since)
-        if ref is not None:
-            query = query.where(events.c.ref == ref)
+        if until is not None:
+            query = query.where(events.c.at < until)
+        if kinds:
+            query = query.where(events.c.kind.in_(kinds))
+        for column, value in ((events.c.ref, ref), (events.c.tenant, tenant), (events.c.actor, actor)):
+            if value is not None:
+                query = query.where(column == value)
         with self._read() as connection:
             rows = connection.execute(query.order_by(events.c.id.desc()).limit(limit)).mappings().all()
         return [Event(**{**row, "detail": msgspec.json.decode(row["detail"])}) for row in rows]
@@ -266,19 +309,56 @@ class Store:
         with self._write() as connection:
             return prune_batch(connection, old, self.limits.servers)
 
-    def check(self) -> list[str]:
-        """What is wrong with it, one line each: damage, and states that do not know their history."""
-        with self._read() as connection:
-            return list(find_faults(connection))
+    def check(self) -> Iterator[str]:
+        """What is wrong with it, one line each: damage, and states that history and events do not bear out."""
+        with self._read(still=True) as connection:
+            yield from find_faults(connection, self.limits)
 
-    def back_up(self, target: Path) -> None:
+    def newest(self) -> float:
+        """The time that the store goes by: PostgreSQL's own, or the newest that a journal was carried at."""
+        query = (
+            select(func.extract("epoch", func.clock_timestamp()))
+            if self.listens
+            else select(func.max(journals.c.at))
+        )
+        with self._read() as connection:
+            return float(connection.execute(query).scalar() or 0.0)
+
+    def listen(self) -> "Listening":
+        """Hear of others' changes as they are made; only where ``listens`` is true."""
+        with translated(self.name):
+            return Listening(self._engine.url)
+
+    def copy_to(
+        self, target: "Store", *, replace: bool = False, progress: Progress | None = None
+    ) -> dict[str, int]:
+        """Copy all that it holds at one moment into another store; tells how many rows of each table.
+
+        Raises:
+            LedgerError: the target holds a ledger already, and ``replace`` is false.
+        """
+        with self._read(still=True) as source, target._write() as sink:  # noqa: SLF001 - of our own kind
+            copied = copy_tables(source, sink, replace=replace, progress=progress)
+            target.secret = read_secret(sink)
+        return copied
+
+    def back_up(self, target: Path, progress: Progress | None = None) -> None:
         """Copy it into a new SQLite file while it is in use.
 
         Raises:
-            LedgerError: the target exists or cannot be made, or this store is not SQLite.
+            LedgerError: the target exists or cannot be made.
         """
-        with translated(self.name):
-            back_up(self._engine.url, target)
+        new_file(target)
+        try:
+            if not self.listens:
+                with translated(self.name):
+                    back_up(self._engine.url, target)
+                return
+            with open_store(f"sqlite:///{target}") as copy:
+                self.copy_to(copy, progress=progress)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
 
     def close(self) -> None:
         """Close the connection."""
@@ -301,9 +381,12 @@ class Store:
             return [kind(**row) for row in connection.execute(query).mappings()]
 
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def _read(self, *, still: bool = False) -> Iterator[Connection]:
+        """``still``: all statements see one moment, as they always do with SQLite."""
         with self._lock, translated(self.name), self._engine.connect() as connection:
             connection.execution_options(wehr_writes=False)
+            if still and self.listens:
+                connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager
@@ -325,6 +408,11 @@ def _position(connection: Connection, node: str) -> Position:
 def _pauses(connection: Connection) -> tuple[Pause, ...]:
     query = select(pauses.c.value).order_by(pauses.c.id)
     return tuple(msgspec.json.decode(row[0], type=Pause) for row in connection.execute(query))
+
+
+def _past(connection: Connection) -> Past:
+    value = connection.execute(select(meta.c.value).where(meta.c.name == _PAST)).scalar()
+    return Past() if value is None else msgspec.json.decode(value, type=Past)
 
 
 def _server_row(row: RowMapping) -> ServerRow:

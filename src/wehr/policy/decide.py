@@ -53,10 +53,11 @@ def decide(
         return Decision(Action.ACCEPT, reason)
     server = ServerKey(scope.tenant, sighting.name, sighting.network)
     episode = (standing and standing.episode) or Episode(now, ((now, None),))
-    stops = (*policy.stops(assessment), *stops)
+    shown = best_shown(assessment, effective, policy, day)
+    stops = (*policy.stops(shown), *stops)
 
     def reached(at: float) -> tuple[str, int, Stage]:
-        ladder, place = policy.course(assessment, episode, stops, at)
+        ladder, place = policy.course(shown, episode, stops, at)
         number = stage_at(ladder, place)
         return ladder.name, number, ladder.stages[number - 1]
 
@@ -69,6 +70,16 @@ def decide(
         reason = _REASONS[action]
     enforced = scope.mode is Mode.ENFORCE
     return Decision(action, reason, enforced, number, stage.throttle, stage.block, until, name)
+
+
+def best_shown(assessment: Assessment, effective: Assessment | None, policy: Policy, day: date) -> Assessment:
+    """The assessment that a server's ladder and scope go by, given that of one message out of compliance.
+
+    A stamp is a lower bound, so it is the highest build shown, unless that one is compliant (a mixed server).
+    """
+    if effective is None or effective.build <= assessment.build:
+        return assessment
+    return effective if complies(effective, policy.compliance, day).ok is False else assessment
 
 
 def mildest(decisions: Iterable[Decision]) -> Decision:

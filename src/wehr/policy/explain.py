@@ -1,15 +1,18 @@
 """Why a message was treated as it was, for people: one text for every surface."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from msgspec import Struct
 
+from wehr.catalogue import Catalogue
 from wehr.catalogue.types import Assessment, Note, State
-from wehr.evidence.build import format_build
+from wehr.evidence.build import Build, format_build
 from wehr.evidence.types import Sighting
 from wehr.policy.clock import elapsed, stopped, when
-from wehr.policy.compliance import complies
+from wehr.policy.compliance import Rules, complies, floor_for
+from wehr.policy.cure import least_accepted
+from wehr.policy.decide import best_shown
 from wehr.policy.ladder import Ladder, stage_at, steps
 from wehr.policy.policy import Policy
 from wehr.policy.replies import SOFTWARE, TABLE
@@ -44,40 +47,49 @@ def explain(
     assessment: Assessment | None,
     standing: Standing | None,
     *,
+    effective: Assessment | None = None,
     server: ServerKey | None = None,
     policy: Policy,
+    catalogue: Catalogue | None = None,
     stops: tuple[Stop, ...] = (),
     key: bytes = b"",
     now: float,
 ) -> tuple[Item, ...]:
     """The explanation of a decision, in the order in which it came about; what is not known is left out.
 
-    ``stops`` are as `decide` takes them. Without ``key`` the windows are left out. Nothing in it is markup,
-    but the evidence holds what a stranger wrote: printable ASCII, to be escaped where it is shown.
+    ``effective`` and ``stops`` are as `decide` takes them; ``catalogue`` is what the assessments come from,
+    and gives the sources and the least build that would do. Without ``key`` the windows are left out. Nothing
+    in it is markup, but the evidence holds what a stranger wrote: printable ASCII, to be escaped where it is
+    shown.
     """
     found = []
+    day = datetime.fromtimestamp(now, UTC).date()
     if sighting is not None:
         found.append(Item("evidence", "Evidence", _evidence(sighting)))
     if assessment is not None:
-        day = datetime.fromtimestamp(now, UTC).date()
-        verdict = complies(assessment, policy.compliance, day)
         found.append(Item("assessment", "What the catalogue says", _assessed(assessment)))
-        found.append(Item("rule", "Rule that decides", _ruled(verdict.ok, verdict.rule, verdict.why)))
+        if catalogue is not None:
+            found.append(Item("sources", "Sources", _sources(catalogue, assessment)))
+        found.append(Item("rule", "Rule that decides", _ruled(assessment, policy.compliance, day)))
     found.append(Item("decision", "Decision", _decided(decision)))
     if decision.stage and assessment is not None:
         episode = (standing and standing.episode) or Episode(now, ((now, None),))
-        stops = (*policy.stops(assessment), *stops)
-        ladder, place = policy.course(assessment, episode, stops, now)
+        shown = best_shown(assessment, effective, policy, day)
+        stops = (*policy.stops(shown), *stops)
+        ladder, place = policy.course(shown, episode, stops, now)
         found.append(Item("stage", "Stage", _staged(ladder, place, episode, stops, now)))
         stage = ladder.stages[stage_at(ladder, place) - 1]
         if server and key and stage.minutes and not stopped(stops, now):
             hours = (int(now // HOUR), int(now // HOUR) + 1)
-            shown = (window(key, server, hour, stage.throttle, stage.block) for hour in hours)
-            texts = [_opening(one) for one in shown]
+            stretches = (window(key, server, hour, stage.throttle, stage.block) for hour in hours)
+            texts = [_opening(one) for one in stretches]
             found.append(
                 Item("windows", "Windows (UTC)", f"This hour: {texts[0]}. The next hour: {texts[1]}.")
             )
-        found.append(Item("cure", "What would lift it", _cured(assessment)))
+        least = None
+        if catalogue is not None:
+            least = least_accepted(catalogue, shown.software, shown.build, policy.compliance, day)
+        found.append(Item("cure", "What would lift it", _cured(shown, least)))
     return tuple(found)
 
 
@@ -115,9 +127,21 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _ruled(ok: bool | None, rule: str, why: str) -> str:
-    verdict = {True: "In compliance", False: "Out of compliance", None: "Cannot be told"}[ok]
-    return f"{verdict} by the rule {rule!r}: {why}."
+def _sources(catalogue: Catalogue, assessment: Assessment) -> str:
+    row = catalogue.row_of(assessment.software, assessment.build)
+    texts = [catalogue.sources.get(tag, tag) for tag in (row.sources if row else ())]
+    return f"Catalogue of {catalogue.date}. {'; '.join(texts) or 'It does not know this build'}."
+
+
+def _ruled(assessment: Assessment, rules: Rules, day: date) -> str:
+    verdict = complies(assessment, rules, day)
+    said = {True: "In compliance", False: "Out of compliance", None: "Cannot be told"}[verdict.ok]
+    text = f"{said} by the rule {verdict.rule!r}: {verdict.why}"
+    if verdict.rule == "floor" and (floor := floor_for(assessment.software, assessment.build, rules, day)):
+        text += f", since {floor.since}"
+        if floor.source:
+            text += f" ({floor.source}{'' if floor.certain else '; not certain'})"
+    return f"{text}."
 
 
 def _decided(decision: Decision) -> str:
@@ -164,9 +188,13 @@ def _opening(stretch: Window) -> str:
     return ", ".join(parts)
 
 
-def _cured(assessment: Assessment) -> str:
-    builds = [format_build(build) for build in assessment.recommended_builds]
-    wanted = f"one of {_some(builds)}" if builds else "a build that meets the rules"
+def _cured(assessment: Assessment, least: Build | None) -> str:
+    recommended = [format_build(build) for build in assessment.recommended_builds]
+    wanted = f"one of {_some(recommended)}" if recommended else "a build that meets the rules"
+    if least is not None:
+        others = [build for build in recommended if build != format_build(least)]
+        better = f" (recommended: {_some(others)})" if others else ""
+        wanted = f"{format_build(least)}, the least build that is accepted, or a newer one{better}"
     return (
         f"A message from this server that shows {wanted}: it is let in with that message, at once. "
         "A pause or an exemption stops the clock meanwhile."

@@ -1,72 +1,20 @@
 """The policy as the operator writes it: every choice with its default, readable from TOML."""
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cached_property
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
-from wehr.catalogue.types import Assessment, State
-from wehr.policy.clock import elapsed
-from wehr.policy.compliance import Rules, begins_with
-from wehr.policy.ladder import PRESETS, Ladder, Stage, carry_over
+from wehr.catalogue.types import Assessment
+from wehr.policy.compliance import Rules
+from wehr.policy.ladder import PRESETS, Ladder, Stage
+from wehr.policy.laddering import Laddering, Past, course
 from wehr.policy.replies import Texts
 from wehr.policy.scope import Connector, Exemption, Scoping, Tenant
+from wehr.policy.selection import LadderRule, Wave, midnight
 from wehr.policy.types import Episode, Mode, Reason, Stop
-
-
-class Builds(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which assessments are meant: those that meet every condition that is set."""
-
-    software: Annotated[str, Meta(description="The software, such as exchange or exim.")] = "exchange"
-    products: Annotated[
-        tuple[str, ...], Meta(description="Products as the catalogue calls them; empty: all.")
-    ] = ()
-    builds: Annotated[
-        tuple[str, ...], Meta(description="First numbers of builds, such as 8 or 15.1.2507; empty: all.")
-    ] = ()
-
-    def fits(self, assessment: Assessment) -> bool:
-        """Whether the assessment is one of those meant."""
-        return (
-            assessment.software == self.software
-            and (not self.products or assessment.product in self.products)
-            and (not self.builds or any(begins_with(assessment.build, prefix) for prefix in self.builds))
-        )
-
-
-class Wave(Builds, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Products or versions that come into scope on a day; their clocks run from that day on."""
-
-    since: Annotated[date, Meta(description="The day on which they come into scope (UTC).")]
-
-
-class LadderRule(Builds, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A ladder for some assessments, in place of the usual one."""
-
-    use: Annotated[str, Meta(description="The ladder: exchange-online, gentle, urgent or one of one's own.")]
-    since: Annotated[date | None, Meta(description="The day from which it applies; unset: always.")] = None
-    states: Annotated[tuple[State, ...], Meta(description="States of the build; empty: all.")] = ()
-    exploited: Annotated[
-        bool, Meta(description="Only builds with a hole known to be exploited, from the day that is known.")
-    ] = False
-    cves: Annotated[tuple[str, ...], Meta(description="Only builds with one of these holes.")] = ()
-
-    def starts(self, assessment: Assessment) -> float | None:
-        """From when on the rule applies to the assessment (UTC seconds); None if it does not."""
-        if not self.fits(assessment) or (self.states and assessment.state not in self.states):
-            return None
-        start = midnight(self.since) if self.since else 0.0
-        if not (self.exploited or self.cves):
-            return start
-        days = [
-            hole.exploited if self.exploited else date(1970, 1, 1)
-            for hole in assessment.vulnerabilities
-            if hole.certain and (not self.cves or hole.cve in self.cves)
-        ]
-        known = [midnight(day) for day in days if day]
-        return max(start, min(known)) if known else None
 
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -132,11 +80,12 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     texts: Texts = Texts()
 
     def __post_init__(self) -> None:
-        for name in self.ladders:
+        for name, stages in self.ladders.items():
             if name in PRESETS:
                 raise ValueError(f"ladders: {name!r} is built in; choose another name")
+            Ladder(name, stages)
         for name in (self.ladder, *(rule.use for rule in self.ladder_rules)):
-            if name not in self._ladders:
+            if name not in self.ladder_names:
                 raise ValueError(f"no ladder is called {name!r}; there are {', '.join(self.ladder_names)}")
         if self.forget_days < max(self.memory_days, self.silent_days):
             raise ValueError("forget_days must not be less than memory_days or silent_days")
@@ -146,14 +95,10 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         """What finds the scopes of a session; keep it, for making it reads every network."""
         return Scoping(self.mode, self.tenants, self.connectors, own_networks)
 
-    @cached_property
-    def _ladders(self) -> dict[str, Ladder]:
-        return PRESETS | {name: Ladder(name, stages) for name, stages in self.ladders.items()}
-
     @property
     def ladder_names(self) -> tuple[str, ...]:
         """All ladders that can be used, built in or one's own."""
-        return tuple(self._ladders)
+        return (*PRESETS, *self.ladders)
 
     def named_ladder(self, name: str) -> Ladder:
         """A ladder by its name.
@@ -161,7 +106,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         Raises:
             KeyError: there is none.
         """
-        return self._ladders[name]
+        return self.laddering.named(name)
 
     def stops(self, assessment: Assessment) -> tuple[Stop, ...]:
         """The time before the policy came to apply to such a build: it counts for no clock."""
@@ -173,35 +118,30 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             found.append(Stop(0.0, midnight(min(days)) if days else None, Reason.NOT_IN_SCOPE))
         return tuple(found)
 
+    @cached_property
+    def laddering(self) -> Laddering:
+        """Which ladder applies to whom."""
+        return Laddering(self.ladder, self.ladder_rules, self.ladders)
+
+    @cached_property
+    def past(self) -> Past:
+        """What has been in force: of a policy by itself, it alone and always."""
+        return Past().noting(self.laddering, (), 0.0)
+
+    def after(self, past: Past) -> "Policy":
+        """The same policy with what was in force before it; the last era of that is what is in force."""
+        policy = msgspec.structs.replace(self)
+        # Not a field: nobody writes it into a configuration, and two nodes' policies are equal without it.
+        policy.__dict__["past"] = past
+        return policy
+
     def course(
         self, assessment: Assessment | None, episode: Episode, stops: tuple[Stop, ...], now: float
     ) -> tuple[Ladder, float]:
         """The ladder that a server is on, and where it stands there, in seconds.
 
-        Where one ladder came to replace another during the episode (a hole began to be exploited, a
-        rule's day came), the place is carried over from each to the next, so that no notice is skipped.
+        Where one ladder came to replace another during the episode (a hole began to be exploited, a rule's
+        day came, the operator chose another), the place is carried over from each to the next, so that no
+        notice is skipped.
         """
-        if not self.ladder_rules or assessment is None:
-            return self._ladders[self.ladder], elapsed(episode, stops, now)
-        ladder: Ladder | None = None
-        place = clock = 0.0
-        for at, name in self._changes(assessment, now):
-            reached = elapsed(episode, stops, at)
-            place, clock = place + reached - clock, reached
-            new = self.named_ladder(name)
-            if ladder is not None and reached > 0 and new != ladder:
-                place = carry_over(ladder, new, place)
-            ladder = new
-        return ladder or self._ladders[self.ladder], place + elapsed(episode, stops, now) - clock
-
-    def _changes(self, assessment: Assessment, now: float) -> Iterator[tuple[float, str]]:
-        """When which ladder came to apply, in order of time, up to ``now``."""
-        starts = [(rule.starts(assessment), rule.use) for rule in self.ladder_rules]
-        times = sorted({0.0, *(start for start, _ in starts if start is not None and start <= now)})
-        for at in times:
-            yield at, next((use for start, use in starts if start is not None and start <= at), self.ladder)
-
-
-def midnight(day: date) -> float:
-    """The start of a day in UTC, as seconds since 1970."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+        return course(self.past, assessment, episode, stops, now)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+import msgspec
 import structlog
 
 from wehr.catalogue import Catalogue, CatalogueError, load
@@ -19,8 +20,9 @@ from wehr.doors.milter import Event as DoorEvent
 from wehr.doors.milter import Limits as DoorLimits
 from wehr.doors.milter import MilterServer
 from wehr.evidence import Own
-from wehr.ledger import Carrier, Entry, Journal, Learned, Ledger, LedgerError, Limits, open_store
+from wehr.ledger import Carrier, Entry, Event, Journal, Learned, Ledger, LedgerError, Limits, open_store
 from wehr.policy import Holds
+from wehr.policy.laddering import Past, facts
 from wehr.policy.pauses import Pause
 from wehr.policy.scope import Exemption
 from wehr.service.clock import Clock, system_clock
@@ -64,6 +66,9 @@ class Service:
         self.addresses: list[str] = []
         self._pauses: tuple[Pause, ...] = ()
         self._exemptions: tuple[Exemption, ...] = ()
+        self._past = Past()
+        self._unnoted: float | None = None
+        """Since when a change of ladder waits for a store that is away."""
         self._warn = RateLimited(clock, log.warning)
         self._error = RateLimited(clock, log.error)
         # The store belongs to this one thread: what is slow there never holds up a message.
@@ -100,6 +105,7 @@ class Service:
             raise StartError(str(error)) from None
         fixed = tuple(name for name in _FIXED if getattr(config, name) != getattr(self.config, name))
         self.config = config
+        await self._note(catalogue, self.clock())
         self._ledger.configure(_limits(config), mixed_enforced=config.policy.mixed == "enforce")
         self.gate.setting = self._setting(catalogue)
         self._hold()
@@ -130,6 +136,8 @@ class Service:
             on_error=lambda error: self._error("message accepted after an error", error=repr(error)[:500]),
         )
         self._learn(learned)
+        await self._note(catalogue, self.clock())
+        self.gate.setting = self._setting(catalogue)
         self._closing.push_async_callback(self._carry_once)
         carrying = asyncio.create_task(self._carry_forever())
         self._closing.push_async_callback(_cancelled, carrying)
@@ -140,6 +148,27 @@ class Service:
         if self._observer:
             self._observer(entry)
 
+    async def _note(self, catalogue: Catalogue, since: float) -> None:
+        """Judge by the ladders of the configuration, and have the whole fleet remember since when.
+
+        A change of ladder carries every server's place over, so it must be known when it came.
+        """
+        laddering, known = self.config.policy.laddering, tuple(facts(catalogue))
+
+        def change(past: Past) -> Past:
+            return past.noting(laddering, known, since)
+
+        self._unnoted = since
+        event = Event(since, "ladder-changed", detail={"ladder": laddering.ladder})
+        try:
+            if store := self._carrier.store:
+                self._past = await self._in_thread(store.change_past, change, event)
+                self._unnoted = None
+        except LedgerError as error:
+            self._error("a change of ladder is not in the store yet; trying again", error=str(error))
+        if self._unnoted is not None:
+            self._past = change(self._past)
+
     def _setting(self, catalogue: Catalogue) -> Setting:
         config = self.config
         own = Own(
@@ -147,7 +176,7 @@ class Service:
         )
         return Setting(
             catalogue,
-            config.policy,
+            config.policy.after(self._past),
             config.policy.scoping(own.networks),
             own,
             config.host_name or socket.getfqdn(),
@@ -199,6 +228,8 @@ class Service:
     async def _carry_once(self) -> None:
         """Carry the journal in; whatever happens there, messages go on being answered."""
         try:
+            if self._unnoted is not None:
+                await self._note(self.gate.setting.catalogue, self._unnoted)
             self._learn(await self._in_thread(self._carrier.step, self.clock()))
         except LedgerError as error:
             self._error("the store cannot be used; the journal keeps what is decided", error=str(error))
@@ -208,6 +239,10 @@ class Service:
         if learned.pauses is not None and learned.exemptions is not None:
             self._pauses, self._exemptions = learned.pauses, learned.exemptions
             self._hold()
+        if learned.past is not None and self._unnoted is None and learned.past != self._past:
+            self._past = learned.past
+            policy = self.config.policy.after(learned.past)
+            self.gate.setting = msgspec.structs.replace(self.gate.setting, policy=policy)
         if learned.away:
             self._warn("the store is away; the journal keeps what is decided", why=learned.away)
 
