@@ -41,7 +41,7 @@ counter: Final = Table(
     Column("name", Text, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""``change``: transactions that wrote servers; ``rules``: those that wrote pauses or exemptions."""
+"""``change``: transactions that wrote servers; ``rules``: those that wrote pauses, exemptions or ladders."""
 
 servers: Final = Table(
     "servers",
