@@ -4,8 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet
 STATE  ?= var
+EXTRAS ?=
 
-.PHONY: help install run test system check docs bench evidence lock clean
+.PHONY: help install run test system check docs bench evidence mutants lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -16,11 +17,15 @@ $(VENV)/.run: requirements/run.txt pyproject.toml
 	$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+$(VENV)/.postgres: requirements/postgres.txt $(VENV)/.run
+	$(PIP) install --require-hashes -r requirements/postgres.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run $(VENV)/.postgres
 	$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
-install: $(VENV)/.run ## install Wehr into .venv, starting nothing
+install: $(VENV)/.run $(EXTRAS:%=$(VENV)/.%) ## install Wehr into .venv, starting nothing (EXTRAS=postgres for PostgreSQL)
 	@echo "Installed: $(BIN)/wehr"
 
 run: $(VENV)/.run ## start Wehr in the foreground on its embedded default
@@ -44,13 +49,21 @@ evidence: $(VENV)/.dev ## agreement of the parser with labelled real messages (n
 test: $(VENV)/.dev system check docs ## install what the tests need and pass them all
 	$(BIN)/python -m pytest --cov --cov-report=term -n 2 --dist loadgroup
 
+$(VENV)/.mutants: requirements/mutants.txt $(VENV)/.dev
+	$(PIP) install --require-hashes -r requirements/mutants.txt
+	@touch $@
+
+mutants: $(VENV)/.mutants ## change the policy and the merge rules line by line: which change does no test notice?
+	WEHR_HYPOTHESIS=mutants $(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 bench: $(VENV)/.dev ## measure the milter door and the parser against their peers
 	sh bench/run.sh
 
 lock: ## compile requirements/*.txt anew (needs uv)
-	cd requirements && for set in run dev bench; do \
+	cd requirements && for set in run dev mutants bench; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links -o $$set.txt $$set.in; done
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) mutants build dist .coverage .mypy_cache .pytest_cache .ruff_cache

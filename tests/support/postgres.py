@@ -70,13 +70,14 @@ def find() -> Path | None:
         *Path("/usr/lib/postgresql").glob("*/bin/initdb"),
         *(Path(name) for name in (shutil.which("initdb"),) if name),
     ]
-    newest = max(found, key=lambda path: (path.parts[-3].isdigit() and int(path.parts[-3]), path), default=None)
+    newest = max(found, key=lambda path: int(path.parts[-3]) if path.parts[-3].isdigit() else 0, default=None)
     return None if newest is None else newest.parent
 
 
 def _as_postgres(command: list[str]) -> list[str]:
     """The server refuses to run as root."""
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command] if _ROOT else command
+    user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if _ROOT else []
+    return [*user, *command]
 
 
 _ROOT = os.geteuid() == 0
@@ -93,10 +94,9 @@ def running() -> Iterator[Cluster]:
         if _ROOT:
             shutil.chown(folder, "postgres")
         data = str(folder / "data")
-        make = [str(programs / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run(
-            _as_postgres([*make, "--locale=C"]), check=True, stdout=subprocess.DEVNULL, timeout=120, cwd="/"
-        )
+        make = [str(programs / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        make += ["--locale=C", "--no-sync"]
+        subprocess.run(_as_postgres(make), check=True, stdout=subprocess.DEVNULL, timeout=120, cwd="/")
         cluster = Cluster(programs, folder, free_port())
         cluster.start()
         try:

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Insert, RowMapping, Table, select, update
+from sqlalchemy import Connection, Insert, RowMapping, Table, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from wehr.evidence.build import format_build
@@ -19,6 +19,8 @@ from wehr.ledger.schema import counter, events, servers, sightings, tallies
 from wehr.ledger.state import ServerState, day_of, merge, observe, pack_state, unpack_state
 from wehr.policy.types import Episode, ServerKey
 
+CHANNEL: Final = "wehr"
+"""What other nodes listen on, with PostgreSQL."""
 _CHUNK: Final = 500
 """Bound values per statement stay far below the databases' limits."""
 
@@ -35,8 +37,11 @@ def write_entries(
     for entry in entries:
         by_key.setdefault(entry.key, []).append(entry)
     refs = {key: reference(key, secret) for key in by_key}
-    known = _known(connection, list(refs.values()))
+    history = [_sighting(entry, refs[entry.key], node) for entry in entries]
+    execute_many(connection, sightings.insert(), history)
+    # From here on other nodes wait: what is read of servers now stays true until the commit.
     change = bump(connection, "change")
+    known = _known(connection, list(refs.values()))
     rows: list[Row] = []
     found: list[Event] = []
     for key, some in by_key.items():
@@ -46,38 +51,41 @@ def write_entries(
         rows.append(server.row(change))
         found += server.events
     upsert(connection, servers, ("ref",), rows)
-    history = [_sighting(entry, refs[entry.key], node) for entry in entries]
-    _execute_many(connection, sightings.insert(), history)
     _add_tallies(connection, Counter(_outcome(entry, refs[entry.key]) for entry in entries))
     write_events(connection, found)
 
 
 def write_states(
-    connection: Connection, states: Iterable[tuple[ServerKey, ServerState]], secret: bytes
+    connection: Connection, states: Iterable[tuple[ServerKey, ServerState]], secret: bytes, limits: Limits
 ) -> int:
     """Join states into the servers' rows: for what is known without its journal. Tells how many are new."""
     new = 0
+    found: list[Event] = []
     by_ref = {reference(key, secret): (key, state) for key, state in states}
     refs = list(by_ref)
     for first in range(0, len(refs), _CHUNK):
         part = refs[first : first + _CHUNK]
-        known = _known(connection, part)
         change = bump(connection, "change")
+        known = _known(connection, part)
         rows = []
         for ref in part:
             key, state = by_ref[ref]
             old = known.get(ref)
             row = _new_row(ref, key) if old is None else dict(old)
-            state = state if old is None else merge(unpack_state(row["state"]), state)
+            before = None if old is None else unpack_state(row["state"])
+            state = state if before is None else merge(before, state)
             rows.append({**row, **_columns(state), "change": change})
+            if kind := _turn(before, state, limits):
+                found.append(Event(state.last_seen, kind, key.tenant, ref, key.name))
             new += old is None
         upsert(connection, servers, ("ref",), rows)
+    write_events(connection, found)
     return new
 
 
-def write_digest(connection: Connection, digest: Digest, node: str, secret: bytes) -> None:
+def write_digest(connection: Connection, digest: Digest, node: str, secret: bytes, limits: Limits) -> None:
     """Add what a digest holds to servers and tallies, and say that its messages are gone."""
-    write_states(connection, digest.servers(), secret)
+    write_states(connection, digest.servers(), secret, limits)
     outcomes: Counter[_Outcome] = Counter()
     for it, count in digest.outcomes:
         outcomes[it.day, reference(it.key, secret), it.action, it.reason, it.enforced] += count
@@ -115,6 +123,8 @@ def bump(connection: Connection, name: str) -> int:
         .values(value=counter.c.value + 1)
         .returning(counter.c.value)
     ).scalar_one()
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_notify(CHANNEL, name)))  # heard when this is committed
     return value
 
 
@@ -124,20 +134,28 @@ def upsert(connection: Connection, table: Table, key: tuple[str, ...], rows: Seq
         return
     insert = _insert(connection)(table)
     others = {column: insert.excluded[column] for column in rows[0] if column not in key}
-    _execute_many(connection, insert.on_conflict_do_update(index_elements=key, set_=others), rows)
+    execute_many(connection, insert.on_conflict_do_update(index_elements=key, set_=others), rows)
 
 
-def _execute_many(connection: Connection, statement: Insert, rows: Sequence[Row]) -> None:
+def execute_many(connection: Connection, statement: Insert, rows: Sequence[Row]) -> None:
     """Run an insert for each row; a third of the time that it takes through SQLAlchemy's parameters.
 
     All values are of types that the drivers take as they are.
     """
     compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
     if compiled.positiontup is None:
-        connection.exec_driver_sql(str(compiled), list(rows))
+        connection.exec_driver_sql(str(compiled), [_clean(row) for row in rows])
     else:
         pick = itemgetter(*compiled.positiontup)
         connection.exec_driver_sql(str(compiled), [pick(row) for row in rows])
+
+
+def _clean(row: Row) -> Row:
+    """PostgreSQL takes no NUL in a text, and one such row would hold up its whole journal for ever."""
+    return {
+        name: value.replace("\0", "?") if isinstance(value, str) and "\0" in value else value
+        for name, value in row.items()
+    }
 
 
 def _insert(connection: Connection) -> Any:
@@ -169,8 +187,9 @@ class _Server:
     def add(self, entry: Entry) -> None:
         before = self._state
         after = self._state = observe(before, entry.sighting, entry.compliant)
-        if before is None or after.stamps is not before.stamps:
-            self._tell_episode(entry, self._episode(before), self._episode(after))
+        moved = before is None or after.stamps is not before.stamps
+        if moved and (kind := _turn(before, after, self._limits)):
+            self._tell(entry, kind)
         if entry.sighting.at >= self._seen_at:
             self._seen_at = entry.sighting.at
             self._latest = entry
@@ -183,19 +202,6 @@ class _Server:
         if self._latest is not None:
             self._row.update(_evidence(self._latest), seen_at=self._seen_at)
         return {**self._row, "change": change}
-
-    def _episode(self, state: ServerState | None) -> Episode | None:
-        if state is None or not state.ever_bad:
-            return None
-        limits = self._limits
-        return find_episode(state, memory_days=limits.memory_days, forget_days=limits.forget_days)
-
-    def _tell_episode(self, entry: Entry, old: Episode | None, new: Episode | None) -> None:
-        was_open, is_open = _is_open(old), _is_open(new)
-        if is_open and not was_open and new is not None:
-            self._tell(entry, "relapsed" if len(new.intervals) > 1 else "detected")
-        elif was_open and not is_open:
-            self._tell(entry, "cured")
 
     def _tell_stage(self, entry: Entry) -> None:
         decision = entry.decision
@@ -226,7 +232,27 @@ class _Server:
         )
 
 
-def _is_open(episode: Episode | None) -> bool:
+def _episode(state: ServerState | None, limits: Limits) -> Episode | None:
+    if state is None or not state.ever_bad:
+        return None
+    return find_episode(state, memory_days=limits.memory_days, forget_days=limits.forget_days)
+
+
+def is_open(state: ServerState, limits: Limits) -> bool:
+    """Whether a server's clock runs."""
+    return _runs(_episode(state, limits))
+
+
+def _turn(before: ServerState | None, after: ServerState, limits: Limits) -> str:
+    """The event that came with a new state: "" if the clock neither started nor stopped."""
+    new = _episode(after, limits)
+    was, runs = _runs(_episode(before, limits)), _runs(new)
+    if new is not None and runs and not was:
+        return "relapsed" if len(new.intervals) > 1 else "detected"
+    return "cured" if was and not runs else ""
+
+
+def _runs(episode: Episode | None) -> bool:
     return episode is not None and episode.intervals[-1][1] is None
 
 
@@ -302,4 +328,4 @@ def _add_tallies(connection: Connection, outcomes: Counter[_Outcome]) -> None:
     insert = _insert(connection)(tallies)
     more = tallies.c.messages + insert.excluded.messages
     statement = insert.on_conflict_do_update(index_elements=names, set_={"messages": more})
-    _execute_many(connection, statement, rows)
+    execute_many(connection, statement, rows)

@@ -1,8 +1,7 @@
-"""Keeping a store in order: what is too old goes, what is there is checked, a copy is put aside."""
+"""Keeping a store in order: what is too old goes, a copy is put aside."""
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -11,16 +10,14 @@ from msgspec import Struct
 from sqlalchemy import Connection, Select, Table, delete, func, select, tuple_
 from sqlalchemy.engine import URL
 
-from wehr.evidence.build import parse_build
-from wehr.evidence.types import Confidence, Relation, Sighting
-from wehr.ledger.errors import LedgerError, StateDamaged
+from wehr.ledger.errors import LedgerError
 from wehr.ledger.memory import Limits
 from wehr.ledger.schema import events, servers, sightings, tallies
-from wehr.ledger.state import DAY, day_of, merge, observe, unpack_state
+from wehr.ledger.state import DAY, day_of
 
+_LOCK: Final = 0x57454850
 BATCH: Final = 2000
 """Rows that go in one transaction: some ten milliseconds."""
-_SHOWN: Final = 20
 
 
 class Retention(Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +54,10 @@ def prune_batch(connection: Connection, old: Cutoffs, most_servers: int) -> dict
     Returns:
         Rows removed per table; all zero when nothing is left to remove.
     """
-    over = connection.execute(select(func.count()).select_from(servers)).scalar_one() - most_servers
+    if connection.dialect.name == "postgresql" and not connection.scalar(
+        select(func.pg_try_advisory_xact_lock(_LOCK))
+    ):
+        return {}  # another node is at it
     gone = {
         "sightings": _remove(
             connection, sightings, select(sightings.c.id).where(sightings.c.at < old.sightings)
@@ -70,6 +70,9 @@ def prune_batch(connection: Connection, old: Cutoffs, most_servers: int) -> dict
             connection, servers, select(servers.c.ref).where(servers.c.last_seen < old.servers)
         ),
     }
+    if any(gone.values()):
+        return gone
+    over = connection.execute(select(func.count()).select_from(servers)).scalar_one() - most_servers
     if over > 0:
         oldest = select(servers.c.ref).order_by(servers.c.confirmed, servers.c.last_seen)
         gone["servers"] += _remove(connection, servers, oldest, min(over, BATCH))
@@ -83,56 +86,20 @@ def _remove(
     return result.rowcount
 
 
-def find_faults(connection: Connection) -> Iterator[str]:
-    """What is wrong with a store, one line each; nothing if it is sound.
-
-    The database's own check, and then each server's state against the history: a state must know all that the
-    sightings that are still kept say.
-    """
-    if connection.dialect.name == "sqlite":
-        for row in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})"):
-            if row[0] != "ok":
-                yield str(row[0])
-    for row in connection.execute(select(servers.c.ref, servers.c.name, servers.c.state)):
-        try:
-            state = unpack_state(row.state)
-        except StateDamaged as error:
-            yield f"server {row.ref} ({row.name}): {error}"
-            continue
-        rebuilt = state
-        for sighting, compliant in _history(connection, row.ref):
-            rebuilt = merge(rebuilt, observe(None, sighting, compliant))
-        if rebuilt != state:
-            yield f"server {row.ref} ({row.name}): its state does not know all that its history holds"
-
-
-def _history(connection: Connection, ref: str) -> Iterator[tuple[Sighting, bool | None]]:
-    for row in connection.execute(select(sightings).where(sightings.c.ref == ref)):
-        sighting = Sighting(
-            at=row.at,
-            name="",
-            network="",
-            software=row.software,
-            build=parse_build(row.build) if row.build else None,
-            relation=Relation(row.relation),
-            confidence=Confidence(row.confidence),
-            client_ip=row.client_ip,
-        )
-        yield sighting, row.compliant
-
-
 def back_up(url: URL, target: Path) -> None:
-    """Copy a SQLite store, while it is in use, into a new file for its owner alone.
+    """Copy a SQLite store, while it is in use, into a new file that is there and empty."""
+    with closing(sqlite3.connect(url.database or "", isolation_level=None)) as source:
+        # It takes an empty file for a new one, and leaves its mode.
+        source.execute("VACUUM INTO ?", (str(target),))
+
+
+def new_file(target: Path) -> None:
+    """Make an empty file for its owner alone.
 
     Raises:
-        LedgerError: the target exists or cannot be made, or the store is not SQLite.
+        LedgerError: it exists or cannot be made.
     """
-    if url.get_backend_name() != "sqlite" or not url.database:
-        raise LedgerError("this backup is for SQLite; use pg_dump for PostgreSQL")
     try:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise LedgerError(f"{target}: cannot be made: {error.strerror}; name another file") from None
-    with closing(sqlite3.connect(url.database, isolation_level=None)) as source:
-        # It takes an empty file for a new one, and leaves its mode.
-        source.execute("VACUUM INTO ?", (str(target),))

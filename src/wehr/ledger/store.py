@@ -131,8 +131,9 @@ class Store:
     def load_states(self) -> Iterator[tuple[ServerKey, ServerState]]:
         """The states of all servers, as of one moment; the store serves nobody else until all are read."""
         query = select(servers.c.tenant, servers.c.name, servers.c.network, servers.c.state)
-        with self._read() as connection:
-            for row in connection.execute(query, execution_options={"yield_per": _CHANGES}):
+        every = {"yield_per": _CHANGES}
+        with self._read() as connection, connection.execute(query, execution_options=every) as rows:
+            for row in rows:
                 yield ServerKey(row[0], row[1], row[2]), unpack_state(row[3])
 
     def last_change(self) -> int:
@@ -310,7 +311,7 @@ class Store:
             return prune_batch(connection, old, self.limits.servers)
 
     def check(self) -> Iterator[str]:
-        """What is wrong with it, one line each: damage, and states that history and events do not bear out."""
+        """What is wrong with it, one line each: damage, and states that do not fit history and events."""
         with self._read(still=True) as connection:
             yield from find_faults(connection, self.limits)
 

@@ -116,6 +116,44 @@ class Catalogue(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 60
 
 
+Days = Annotated[int, Meta(ge=1, le=36_500)]
+
+
+class Kept(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many days each kind of row is kept. Servers go by policy.forget_days."""
+
+    sightings: Annotated[
+        Days, Meta(description="Single messages: evidence line, client, queue id, decision.")
+    ] = 30
+    tallies: Annotated[Days, Meta(description="Counts per server, day and outcome.")] = 400
+    events: Annotated[Days, Meta(description="What people and the ladder changed: the audit.")] = 730
+
+
+class Store(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is remembered, and where. Needs a restart, but for the days."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="The store that all nodes share, such as postgresql://wehr@db.example.org/wehr; "
+            "empty: a file in the state folder."
+        ),
+    ] = ""
+    journal_bytes: Annotated[
+        int,
+        Meta(
+            ge=64 * 2**20,
+            description="Room for each worker's journal while the store is away; beyond it the oldest "
+            "messages' history goes, and their sums stay.",
+        ),
+    ] = 2**30
+    keep: Kept = Kept()
+
+    def at(self, folder: Path) -> str:
+        """The URL of the store, ``folder`` being the state folder."""
+        return self.url or f"sqlite:///{folder / 'wehr.sqlite'}"
+
+
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
     """What is written to standard error."""
 
@@ -141,9 +179,13 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     contact: Annotated[str, Meta(description="Whom the administrators of a refused server may write to.")] = (
         ""
     )
+    workers: Annotated[
+        int, Meta(ge=1, le=256, description="Processes that take mail, sharing the addresses.")
+    ] = 1
     receiver: Receiver = Receiver()
     milter: Milter = Milter()
     catalogue: Catalogue = Catalogue()
+    store: Store = Store()
     policy: Policy = Policy()
     log: Log = Log()
 

@@ -133,7 +133,9 @@ class Demonstration:
             by="demo",
             why="holidays",
         )
-        event = Event(self.start, "pause-requested", "default", name=key.name, actor="demo")
+        event = Event(
+            self.start, "pause-added", "default", name=key.name, actor="demo", detail={"id": pause.id}
+        )
         with open_store(f"sqlite:///{state.database}") as store:
             store.change_pauses(lambda old: request(old, pause, self.start), event)
 

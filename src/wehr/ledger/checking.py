@@ -1,0 +1,138 @@
+"""Is a store sound? The present state is rebuilt from the history and the events, and compared."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Row, func, select
+
+from wehr.evidence.build import parse_build
+from wehr.evidence.types import Confidence, Relation, Sighting
+from wehr.ledger.carrying import is_open
+from wehr.ledger.errors import StateDamaged
+from wehr.ledger.memory import Limits
+from wehr.ledger.schema import events, exemptions, pauses, servers, sightings, tallies
+from wehr.ledger.state import ServerState, merge, observe, unpack_state
+
+_SHOWN: Final = 20
+_ROWS: Final = 2000
+_TURNS: Final = {"detected": True, "relapsed": True, "cured": False}
+"""Events of a server, and whether its episode is open after them."""
+
+
+def find_faults(connection: Connection, limits: Limits) -> Iterator[str]:
+    """What is wrong with a store, one line each; nothing if it is sound.
+
+    First the database's own check. Then each server: its state must know all that its messages say, and be
+    no more than they say where all of them are still kept; its episode must be as open, and its stage as
+    high, as its events tell. Then pauses and exemptions, of which each must have its event.
+    """
+    if connection.dialect.name == "sqlite":
+        for row in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})"):
+            if row[0] != "ok":
+                yield str(row[0])
+    query = select(servers.c.ref, servers.c.name, servers.c.state, servers.c.stage)
+    history = _Merged(_messages(connection))
+    told = _Merged(_told(connection))
+    counted = _Merged(_counted(connection))
+    for row in _stream(connection, query.order_by(servers.c.ref)):
+        name = f"server {row.ref} ({row.name})"
+        try:
+            state = unpack_state(row.state)
+        except StateDamaged as error:
+            yield f"{name}: {error}"
+            continue
+        messages = history.of(row.ref)
+        whole = sum(count.messages for count in counted.of(row.ref)) == len(messages)
+        if fault := _against_messages(state, messages, whole=whole):
+            yield f"{name}: {fault}"
+        turns = [event for event in told.of(row.ref) if event.at >= state.first_seen]
+        if fault := _against_events(state, row.stage, turns, limits):
+            yield f"{name}: {fault}"
+    yield from _rules(connection)
+
+
+def _against_messages(state: ServerState, messages: list[Row[Any]], *, whole: bool) -> str:
+    rebuilt = None
+    for message in messages:
+        rebuilt = observe(rebuilt, _sighting(message), message.compliant)
+    if rebuilt is None or rebuilt == state:
+        return ""
+    if merge(state, rebuilt) != state:
+        return "its state does not know all that its history holds"
+    return "its state says more than its whole history holds" if whole else ""
+
+
+def _against_events(state: ServerState, stage: int, told: list[Row[Any]], limits: Limits) -> str:
+    turns = [_TURNS[event.kind] for event in told if event.kind in _TURNS]
+    if turns and turns[-1] != is_open(state, limits):
+        return f"its last event says {'out of' if turns[-1] else 'in'} compliance, its state does not"
+    stages = [msgspec.json.decode(event.detail)["stage"] for event in told if event.kind == "stage"]
+    if stages and stage > 1 and stages[-1] != stage:
+        return f"its last event says stage {stages[-1]}, its latest decision {stage}"
+    return ""
+
+
+def _rules(connection: Connection) -> Iterator[str]:
+    """Pauses and exemptions are made by people, and each time an event says so."""
+    known: set[object] = set()
+    for row in connection.execute(select(events.c.detail).where(events.c.detail.contains('"id"'))):
+        known.add(msgspec.json.decode(row.detail).get("id"))
+    for table, word in ((pauses, "pause"), (exemptions, "exemption")):
+        for row in connection.execute(select(table.c.id).order_by(table.c.id)):
+            if row.id not in known:
+                yield f"{word} {row.id}: no event tells of it"
+
+
+class _Merged:
+    """Rows in the order of their servers, handed out server by server in the same order."""
+
+    def __init__(self, rows: Iterable[Row[Any]]) -> None:
+        self._groups = groupby(rows, attrgetter("ref"))
+        self._next = next(self._groups, None)
+
+    def of(self, ref: str) -> list[Row[Any]]:
+        """A server's rows; those of servers that are gone are passed over."""
+        while self._next is not None and self._next[0] < ref:
+            self._next = next(self._groups, None)
+        if self._next is None or self._next[0] != ref:
+            return []
+        found = list(self._next[1])
+        self._next = next(self._groups, None)
+        return found
+
+
+def _messages(connection: Connection) -> Iterator[Row[Any]]:
+    columns = ("ref", "at", "software", "build", "relation", "confidence", "client_ip", "compliant")
+    query = select(*(sightings.c[name] for name in columns))
+    return _stream(connection, query.order_by(sightings.c.ref, sightings.c.at))
+
+
+def _told(connection: Connection) -> Iterator[Row[Any]]:
+    query = select(events.c.ref, events.c.at, events.c.kind, events.c.detail)
+    return _stream(connection, query.where(events.c.ref != "").order_by(events.c.ref, events.c.id))
+
+
+def _counted(connection: Connection) -> Iterator[Row[Any]]:
+    query = select(tallies.c.ref, func.sum(tallies.c.messages).label("messages"))
+    return _stream(connection, query.group_by(tallies.c.ref).order_by(tallies.c.ref))
+
+
+def _stream(connection: Connection, query: Any) -> Iterator[Row[Any]]:
+    with connection.execute(query, execution_options={"yield_per": _ROWS}) as rows:
+        yield from rows
+
+
+def _sighting(row: Row[Any]) -> Sighting:
+    return Sighting(
+        at=row.at,
+        name="",
+        network="",
+        software=row.software,
+        build=parse_build(row.build) if row.build else None,
+        relation=Relation(row.relation),
+        confidence=Confidence(row.confidence),
+        client_ip=row.client_ip,
+    )
