@@ -19,9 +19,9 @@ from wehr.doors.gate import Gate, Setting
 from wehr.doors.milter import Event as DoorEvent
 from wehr.doors.milter import Limits as DoorLimits
 from wehr.doors.milter import MilterServer
-from wehr.evidence import Own
+from wehr.evidence import Own, format_build
 from wehr.ledger import Carrier, Entry, Event, Journal, Learned, Ledger, LedgerError, Limits, open_store
-from wehr.policy import Holds
+from wehr.policy import Action, Holds
 from wehr.policy.laddering import Past, facts
 from wehr.policy.pauses import Pause
 from wehr.policy.scope import Exemption
@@ -145,6 +145,8 @@ class Service:
 
     def _record(self, entry: Entry) -> None:
         self._journal.append(entry)
+        if entry.decision.action is not Action.ACCEPT:
+            _tell(entry)
         if self._observer:
             self._observer(entry)
 
@@ -257,6 +259,23 @@ class Service:
 
 def _limits(config: Config) -> Limits:
     return Limits(memory_days=config.policy.memory_days, forget_days=config.policy.forget_days)
+
+
+def _tell(entry: Entry) -> None:
+    """The log line of a message that is refused, or would be if the policy were enforced."""
+    decision, seen = entry.decision, entry.sighting
+    log.info(
+        "message refused" if decision.enforced else "message would be refused",
+        action=decision.action,
+        reason=decision.reason,
+        stage=decision.stage,
+        server=entry.key.name,
+        network=entry.key.network,
+        tenant=entry.key.tenant,
+        client=seen.client_ip,
+        build=format_build(seen.build) if seen.build else None,
+        queue_id=entry.queue_id,
+    )
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
