@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # These machines are noisy, so no example is judged by the time it took.
 settings.register_profile("wehr", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("wehr")
+# For a mutation run, in which every test is run very often: fewer examples, always the same.
+settings.register_profile("mutants", parent=settings.get_profile("wehr"), max_examples=25, derandomize=True)
+settings.load_profile(os.environ.get("WEHR_HYPOTHESIS", "wehr"))
 
 
 @pytest.fixture(scope="session")
