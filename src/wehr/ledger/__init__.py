@@ -4,7 +4,7 @@ A node decides from its `Ledger` in memory, appends an `Entry` to its `Journal` 
 `Carrier` moves the journal into the `Store`, where nodes meet.
 """
 
-from wehr.ledger.carrier import Carrier, Learned, replay
+from wehr.ledger.carrier import Carrier, Learned, adopt, replay
 from wehr.ledger.episode import effective_build, find_episode, inherited, standing
 from wehr.ledger.errors import (
     JournalBusy,
@@ -15,9 +15,11 @@ from wehr.ledger.errors import (
     StoreUnreadable,
 )
 from wehr.ledger.journal import Batch, Entry, Journal, Position, read_batch
+from wehr.ledger.listening import Listening
 from wehr.ledger.maintenance import Retention
 from wehr.ledger.memory import Ledger, Limits, reference
 from wehr.ledger.rows import Changes, Event, ServerRow, SightingRow, Tally
+from wehr.ledger.snapshot import Snapshot, read_snapshot, write_snapshot
 from wehr.ledger.state import ServerState, Stamp, merge, observe, pack_state, unpack_state
 from wehr.ledger.store import Store, open_store
 
@@ -33,18 +35,21 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "Limits",
+    "Listening",
     "Position",
     "PositionMoved",
     "Retention",
     "ServerRow",
     "ServerState",
     "SightingRow",
+    "Snapshot",
     "Stamp",
     "Store",
     "StoreAway",
     "StoreNewer",
     "StoreUnreadable",
     "Tally",
+    "adopt",
     "effective_build",
     "find_episode",
     "inherited",
@@ -53,8 +58,10 @@ __all__ = [
     "open_store",
     "pack_state",
     "read_batch",
+    "read_snapshot",
     "reference",
     "replay",
     "standing",
     "unpack_state",
+    "write_snapshot",
 ]

@@ -5,6 +5,7 @@ which the ledger's owner calls. A store that is away stops nothing: the journal 
 """
 
 import gc
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Final
 from msgspec import Struct
 
 from wehr.ledger.condense import condense_oldest, drop_digest, journal_bytes, next_digest, read_digest
-from wehr.ledger.errors import PositionMoved, StoreAway
-from wehr.ledger.journal import Position, read_batch, segment_path, segments
+from wehr.ledger.errors import JournalBusy, PositionMoved, StoreAway
+from wehr.ledger.journal import Position, lock_folder, read_batch, segment_path, segments
 from wehr.ledger.memory import Ledger
 from wehr.ledger.rows import Changes
 from wehr.ledger.store import Store
@@ -94,6 +95,18 @@ class Carrier:
         self._seen_change = store.last_change()
         fill(ledger, store)
         return self._learn(store, 0)
+
+    def resume(self, change: int) -> None:
+        """Learn from a change of servers on, as after a start from a snapshot; without it, from the first."""
+        self._seen_change = change
+
+    def news(self) -> Learned:
+        """Ask for what others wrote, and carry nothing; otherwise as `step`."""
+        try:
+            return self._learn(self._open(), 0)
+        except StoreAway as error:
+            self.failures += 1
+            return Learned(away=str(error))
 
     def step(self, now: float) -> Learned:
         """Carry what there is and ask for news; never raises on account of a store that is away.
@@ -235,3 +248,31 @@ def replay(folder: Path, ledger: Ledger) -> int:
             ledger.observe(entry.key, entry.sighting, entry.compliant)
         count += len(batch.entries)
         position = batch.end
+
+
+def adopt(opener: Callable[[], Store], folder: Path, node: str, now: float) -> int:
+    """Carry in the journal of a worker that is no more, and remove it; tells how many entries it had.
+
+    A journal that another process writes is left alone.
+
+    Raises:
+        StoreAway: to be tried again.
+        OSError: the journal cannot be read or removed.
+    """
+    try:
+        lock = lock_folder(folder)
+    except JournalBusy:
+        return 0
+    carrier = Carrier(opener, folder, node, lambda: None)
+    try:
+        while carrier.carry_once(now):
+            pass
+        for segment in segments(folder):
+            segment_path(folder, segment).unlink()
+        if {path.name for path in folder.iterdir()} == {"lock"}:
+            (folder / "lock").unlink()
+            folder.rmdir()
+        return carrier.carried
+    finally:
+        carrier.close()
+        os.close(lock)

@@ -4,9 +4,9 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from sqlalchemy import Connection, Select, Table, delete, func, select, tuple_
 from sqlalchemy.engine import URL
 
@@ -20,13 +20,17 @@ BATCH: Final = 2000
 """Rows that go in one transaction: some ten milliseconds."""
 
 
-class Retention(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many days each kind of row is kept. Servers are kept for as long as they are remembered."""
+_Days = Annotated[int, Meta(ge=1, le=36_500)]
 
-    sightings: int = 30
-    """Single messages: evidence, client address, queue id, decision."""
-    tallies: int = 400
-    events: int = 730
+
+class Retention(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many days each kind of row is kept. Servers go by policy.forget_days."""
+
+    sightings: Annotated[
+        _Days, Meta(description="Single messages: evidence line, client, queue id, decision.")
+    ] = 30
+    tallies: Annotated[_Days, Meta(description="Counts per server, day and outcome.")] = 400
+    events: Annotated[_Days, Meta(description="What people and the ladder changed: the audit.")] = 730
 
 
 class Cutoffs(Struct, frozen=True):

@@ -14,7 +14,7 @@ from wehr.ledger.memory import Ledger
 from wehr.ledger.rows import ServerRow, Tally
 from wehr.policy import Action, Episode, Holds, Policy, Standing, complies
 from wehr.policy.cure import least_accepted
-from wehr.policy.ladder import stage_at
+from wehr.policy.ladder import Stage, stage_at
 from wehr.policy.timeline import Dates, dates
 
 _DAY = 86_400
@@ -52,6 +52,9 @@ class ReportRow(Struct, frozen=True):
     """The rule of the policy that says so, and why."""
     why: str
     stage: int
+    throttle_rate: int
+    """Minutes per hour of the present stage."""
+    block_rate: int
     mixed: bool
     silent: bool
     last_seen: datetime
@@ -102,9 +105,9 @@ def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> R
     assessment = basis.catalogue.assess(build, basis.today, row.state.software) if build else None
     verdict = complies(assessment, policy.compliance, basis.today) if assessment else None
     out_of_date = verdict is not None and verdict.ok is False
-    stage, course = 0, _NO_DATES
+    number, stage, course = 0, Stage(), _NO_DATES
     if standing and standing.episode and assessment and out_of_date:
-        stage, course = _course(row, standing.episode, assessment, basis)
+        number, stage, course = _course(row, standing.episode, assessment, basis)
     enforced = {action: messages[action, True] for action in (Action.THROTTLE, Action.BLOCK)}
     return ReportRow(
         server_fqdn=row.key.name,
@@ -132,7 +135,9 @@ def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> R
         out_of_date=out_of_date,
         rule=verdict.rule if verdict else "",
         why=verdict.why if verdict else "shows no build",
-        stage=stage,
+        stage=number,
+        throttle_rate=stage.throttle,
+        block_rate=stage.block,
         mixed=bool(standing and standing.mixed),
         silent=now - row.state.last_seen > policy.silent_days * _DAY,
         last_seen=datetime.fromtimestamp(int(row.state.last_seen), UTC),
@@ -160,7 +165,9 @@ _NO_DATES = Dates(0.0, None, None, None, None, None)
 """Of a server whose clock does not run."""
 
 
-def _course(row: ServerRow, episode: Episode, assessment: Assessment, basis: Basis) -> tuple[int, Dates]:
+def _course(
+    row: ServerRow, episode: Episode, assessment: Assessment, basis: Basis
+) -> tuple[int, Stage, Dates]:
     """The stage a server is in, and its dates."""
     policy = basis.policy
     held = (
@@ -168,7 +175,8 @@ def _course(row: ServerRow, episode: Episode, assessment: Assessment, basis: Bas
         *basis.holds.stops(row.key, row.client_ip, row.client_name),
     )
     ladder, place = policy.course(assessment, episode, held, basis.now)
-    return stage_at(ladder, place), dates(ladder, episode, held, basis.now, place)
+    number = stage_at(ladder, place)
+    return number, ladder.stages[number - 1], dates(ladder, episode, held, basis.now, place)
 
 
 def _least(assessment: Assessment, basis: Basis) -> str | None:

@@ -1,7 +1,7 @@
 """The store: what all nodes share. SQLite in a file, or PostgreSQL; the way of a message never touches it."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -43,6 +43,8 @@ from wehr.policy.types import ServerKey
 
 _T = TypeVar("_T")
 _PAST: Final = "past"
+PackedState = tuple[str, str, str, bytes]
+"""Tenant, name and network of a server, and its state as `wehr.ledger.state.pack_state` makes it."""
 _CHANGES: Final = 10_000
 """More than any one transaction writes, so that a page always holds at least one change whole."""
 
@@ -130,11 +132,16 @@ class Store:
 
     def load_states(self) -> Iterator[tuple[ServerKey, ServerState]]:
         """The states of all servers, as of one moment; the store serves nobody else until all are read."""
+        for tenant, name, network, state in self.packed_states():
+            yield ServerKey(tenant, name, network), unpack_state(state)
+
+    def packed_states(self) -> Generator[PackedState, None, None]:
+        """The same, as they are stored."""
         query = select(servers.c.tenant, servers.c.name, servers.c.network, servers.c.state)
         every = {"yield_per": _CHANGES}
         with self._read() as connection, connection.execute(query, execution_options=every) as rows:
             for row in rows:
-                yield ServerKey(row[0], row[1], row[2]), unpack_state(row[3])
+                yield row[0], row[1], row[2], row[3]
 
     def last_change(self) -> int:
         """The number of the last change of servers: what is read afterwards holds it and all before it."""

@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from wehr.ledger import Retention
 from wehr.policy import Policy
-from wehr.service.toml_lines import line_of
+from wehr.service.toml_lines import dotted, line_of
 
 SEARCHED = ("wehr.toml", "$XDG_CONFIG_HOME/wehr/wehr.toml", "/etc/wehr/wehr.toml")
 """Where a configuration is looked for when none is named, first found first."""
@@ -116,19 +117,6 @@ class Catalogue(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 60
 
 
-Days = Annotated[int, Meta(ge=1, le=36_500)]
-
-
-class Kept(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many days each kind of row is kept. Servers go by policy.forget_days."""
-
-    sightings: Annotated[
-        Days, Meta(description="Single messages: evidence line, client, queue id, decision.")
-    ] = 30
-    tallies: Annotated[Days, Meta(description="Counts per server, day and outcome.")] = 400
-    events: Annotated[Days, Meta(description="What people and the ladder changed: the audit.")] = 730
-
-
 class Store(Struct, frozen=True, forbid_unknown_fields=True):
     """What is remembered, and where. Needs a restart, but for the days."""
 
@@ -147,7 +135,7 @@ class Store(Struct, frozen=True, forbid_unknown_fields=True):
             "messages' history goes, and their sums stay.",
         ),
     ] = 2**30
-    keep: Kept = Kept()
+    keep: Retention = Retention()
 
     def at(self, folder: Path) -> str:
         """The URL of the store, ``folder`` being the state folder."""
@@ -256,7 +244,7 @@ def _explain(message: str, data: dict[str, Any], text: str, name: str) -> str:
         if isinstance(kind, type) and issubclass(kind, Enum):
             what += f"; allowed: {', '.join(str(member.value) for member in kind)}"
     line = line_of(text, path)
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    key = dotted(path)
     return f"{name}{f':{line}' if line else ''}: {f'{key}: ' if key else ''}{what}"
 
 
