@@ -1,11 +1,17 @@
 """``wehr config``: is it right, and what is in force?"""
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from wehr.cli.output import BadUse, print_json
-from wehr.service.config import Config, ConfigError, find, load
+from wehr.service.config import Config, ConfigError, find
+from wehr.service.config import load as load_config
+
+if TYPE_CHECKING:
+    from wehr.service.advice import Advice
 
 file_option = click.option(
     "--config",
@@ -14,11 +20,17 @@ file_option = click.option(
     help="Configuration file; without it wehr.toml here, in $XDG_CONFIG_HOME/wehr or in /etc/wehr.",
 )
 
+state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    help="State folder; without it $STATE_DIRECTORY, $XDG_STATE_HOME/wehr or ~/.local/state/wehr.",
+)
+
 
 def read(file: Path | None) -> Config:
     """The configuration that is named, or else found, or else the default; bad ones end with exit code 2."""
     try:
-        return load(file or find())
+        return load_config(file or find())
     except ConfigError as error:
         raise BadUse(str(error)) from None
 
@@ -30,16 +42,50 @@ def command() -> None:
 
 @command.command()
 @file_option
+@state_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def check(file: Path | None, as_json: bool) -> None:
-    """Tell whether the configuration can be used; exit code 2 if not."""
+def check(file: Path | None, state: Path | None, as_json: bool) -> None:
+    """Tell whether the configuration can be used; exit code 2 if not.
+
+    Warns of what is legal but odd, by what the store holds too if there is one; the exit code stays 0.
+    """
     name = file or find()
     config = read(name)
+    source = name.read_text("utf-8") if name else ""
+    warnings = [one.located(source, str(name or "defaults")) for one in _advice(config, state)]
     if as_json:
-        print_json({"file": str(name) if name else None, "ok": True, "mode": config.policy.mode})
-    else:
-        where = f"{name} is right" if name else "No configuration file: the defaults are in force"
-        click.echo(f"{where}. Mode: {config.policy.mode}.")
+        print_json(
+            {
+                "file": str(name) if name else None,
+                "ok": True,
+                "mode": config.policy.mode,
+                "warnings": warnings,
+            }
+        )
+        return
+    where = f"{name} is right" if name else "No configuration file: the defaults are in force"
+    click.echo(f"{where}. Mode: {config.policy.mode}.")
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _advice(config: Config, state: Path | None) -> "tuple[Advice, ...]":
+    """What is odd, by the store as well if there is one that can be read."""
+    from wehr.catalogue import CatalogueError, load
+    from wehr.cli.stored import seen, store_in
+    from wehr.service.advice import advise
+    from wehr.service.state_folder import default_state
+
+    folder = (state or default_state()).absolute()
+    try:
+        catalogue = load(overlays=sorted((folder / config.catalogue.overlays).glob("*.toml")))
+    except CatalogueError as error:
+        raise BadUse(str(error)) from None
+    known = None
+    if (folder / "wehr.sqlite").is_file():
+        with store_in(folder, config) as stored:
+            known = seen(stored)
+    return advise(config, catalogue, time.time(), known)
 
 
 @command.command()

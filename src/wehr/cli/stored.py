@@ -3,6 +3,7 @@
 import getpass
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +13,14 @@ import rich_click as click
 from msgspec import Struct
 
 from wehr.catalogue import CatalogueError, load
-from wehr.cli.config import file_option, read
+from wehr.cli.config import file_option, read, state_option
 from wehr.cli.output import BadUse
 from wehr.ledger import Ledger, LedgerError, Limits, Store, open_store
 from wehr.ledger.report import Basis, ReportRow, report
 from wehr.ledger.rows import ServerRow
 from wehr.policy import Holds
 from wehr.policy.laddering import facts
+from wehr.service.advice import Seen
 from wehr.service.config import Config
 from wehr.service.state_folder import default_state
 
@@ -37,12 +39,7 @@ class Stored(Struct, frozen=True):
 
 def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that name configuration and state."""
-    state = click.option(
-        "--state",
-        type=click.Path(path_type=Path),
-        help="State folder; without it $STATE_DIRECTORY, $XDG_STATE_HOME/wehr or ~/.local/state/wehr.",
-    )
-    return file_option(state(command))
+    return file_option(state_option(command))
 
 
 actor_option = click.option(
@@ -63,11 +60,39 @@ def one_server(stored: Stored, name: str) -> ServerRow:
     return rows[0]
 
 
+def seen(stored: Stored) -> Seen:
+    """What the store says that bears on a configuration."""
+    rows = stored.store.servers()
+    address = {row.ref: row.client_ip for row in rows}
+    enforced = {row.ref for row in rows if row.enforced}
+    counted: Counter[str] = Counter()
+    for tally in stored.store.tallies():
+        counted[address.get(tally.ref, "")] += tally.messages
+    messages = counted.total()
+    del counted[""]
+    busiest, most = next(iter(counted.most_common(1)), ("", 0))
+    refused = [
+        row
+        for row in stored.report(rows)
+        if (row.throttle_rate or row.block_rate)
+        and row.relation == "direct"
+        and row.software in stored.config.policy.enforce_software
+        and not row.silent
+        and row.reference not in enforced
+    ]
+    return Seen(messages, busiest, most, len(refused))
+
+
 @contextmanager
 def opened(file: Path | None, state: Path | None) -> Iterator[Stored]:
     """Open the store beside a running service, which goes on writing; bad ends have exit code 2."""
-    config = read(file)
-    folder = (state or default_state()).absolute()
+    with store_in((state or default_state()).absolute(), read(file)) as stored:
+        yield stored
+
+
+@contextmanager
+def store_in(folder: Path, config: Config) -> Iterator[Stored]:
+    """Open the store of a folder, to be judged by a configuration; bad ends have exit code 2."""
     database = folder / "wehr.sqlite"
     if not database.is_file():
         raise BadUse(

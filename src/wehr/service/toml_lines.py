@@ -27,6 +27,11 @@ def line_of(text: str, path: Sequence[str | int]) -> int | None:
     return best[1] if best else None
 
 
+def dotted(path: Sequence[str | int]) -> str:
+    """A path as people write it: ``policy.tenants[1].mode``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
 def _keys(text: str) -> Iterator[tuple[int, Path]]:
     """Each line that names a table or a key, with its whole path."""
     table: Path = ()

@@ -1,0 +1,79 @@
+"""``wehr config check``: right or wrong, and what is legal but odd."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from wehr.cli import main
+
+
+def run(*arguments: str | Path) -> Result:
+    """One command."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def write(folder: Path, text: str) -> Path:
+    """A configuration file."""
+    file = folder / "wehr.toml"
+    file.write_text(text)
+    return file
+
+
+@pytest.fixture(name="state", scope="module")
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty days of servers, up to now."""
+    folder = tmp_path_factory.mktemp("demo") / "state"
+    assert run("demo", "--seconds", "0", "--days", "40", "--keep", folder).exit_code == 0
+    return folder
+
+
+def test_a_right_configuration_says_so(tmp_path: Path) -> None:
+    """Nothing on standard error, exit code 0."""
+    result = run("config", "check", "--config", write(tmp_path, ""), "--state", tmp_path)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.endswith("wehr.toml is right. Mode: report.\n")
+
+
+def test_a_wrong_one_ends_with_two_and_names_the_place(tmp_path: Path) -> None:
+    """File, line, key, what was found, what is allowed."""
+    file = write(tmp_path, "[policy]\nmode = 'strict'\n")
+    result = run("config", "check", "--config", file)
+
+    assert result.exit_code == 2
+    assert f"{file}:2: policy.mode: found 'strict'" in result.stderr
+    assert "allowed: off, report" in result.stderr
+
+
+def test_what_is_odd_is_warned_of_and_the_exit_code_stays_zero(tmp_path: Path) -> None:
+    """For people on standard error, for programs in the document."""
+    file = write(tmp_path, "status_url = 'http://a.example'\n[policy]\nmode = 'enforce'\n")
+    arguments = ("config", "check", "--config", file, "--state", tmp_path)
+
+    result = run(*arguments)
+    document = json.loads(run(*arguments, "--json").stdout)
+
+    assert result.exit_code == 0
+    assert f"warning: {file}:1: status_url: " in result.stderr
+    assert "contact: " in result.stderr
+    assert document["ok"] is True
+    assert len(document["warnings"]) == result.stderr.count("warning: ") == 2
+
+
+def test_servers_in_the_store_that_would_be_refused_at_once_are_counted(tmp_path: Path, state: Path) -> None:
+    """Where they were only reported so far; the demonstration's were refused already."""
+    import sqlite3
+
+    file = write(tmp_path, "contact = 'a@example.org'\n[policy]\nmode = 'enforce'\n")
+    arguments = ("config", "check", "--config", file, "--state", state)
+    assert run(*arguments).stderr == ""
+
+    with sqlite3.connect(state / "wehr.sqlite") as store:
+        store.execute("update servers set enforced = 0")
+    store.close()
+
+    assert "policy.clock_from: " in run(*arguments).stderr
+    file.write_text(file.read_text() + "clock_from = 2026-01-01\n")
+    assert run(*arguments).stderr == ""
