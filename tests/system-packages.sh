@@ -4,39 +4,45 @@
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
-have_server() { command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
-skip() { echo "tests: $1: the tests with a real $2 are skipped" >&2; }
 
-install() {
+install_postfix() {
   if ! have apt-get; then
-    skip "no apt-get here, so $2 is not installed" "$2"
+    echo "tests: no apt-get here, so Postfix is not installed: the tests with a real Postfix are skipped" >&2
   elif [ "$(id -u)" -ne 0 ]; then
-    skip "not root, so $2 is not installed" "$2"
+    echo "tests: not root, so Postfix is not installed: the tests with a real Postfix are skipped" >&2
+  elif have sendmail; then
+    # Debian's mail systems exclude each other: installing Postfix would remove the one that is in use.
+    echo "tests: another mail system is installed, which Postfix would replace: the tests with it are skipped" >&2
   else
-    echo "tests: installing $2" >&2
+    echo "tests: installing Postfix" >&2
     apt-get -qq update
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$1" >/dev/null
+    echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postfix >/dev/null
   fi
 }
 
-if have postfix; then
-  :
-elif have sendmail; then
-  # Debian's mail systems exclude each other: installing Postfix would remove the one that is in use.
-  skip "another mail system is installed, which Postfix would replace" Postfix
-else
-  if have debconf-set-selections && [ "$(id -u)" -eq 0 ]; then
-    echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
-  fi
-  install postfix Postfix
-fi
+# The mail systems that Debian lets nobody install beside Postfix are only fetched, with the libraries that are
+# missing here. tests/support/beside.py unpacks them where nothing but the test sees them.
+download() {
+  # Locks and folders are apt's own elsewhere; nothing is changed there.
+  apt-get -qq -y --no-install-recommends --download-only -o Debug::NoLocking=1 \
+    -o "Dir::Cache::archives=$PWD/build/debian/$1" install "$1" >/dev/null 2>&1
+}
 
-if ! have_server; then
-  if have apt-get && [ "$(id -u)" -eq 0 ]; then
-    # The tests start a throw-away server of their own; Debian's is not to be made.
-    mkdir -p /etc/postgresql-common
-    [ -e /etc/postgresql-common/createcluster.conf ] ||
-      echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+fetch() {
+  if [ -e "build/debian/$1/complete" ]; then
+    return
   fi
-  install postgresql PostgreSQL
-fi
+  mkdir -p "build/debian/$1/partial"
+  if have apt-get && { download "$1" || { apt-get -qq update >/dev/null 2>&1 && download "$1"; }; }; then
+    touch "build/debian/$1/complete"
+  else
+    echo "tests: $1 cannot be fetched: the tests with it are skipped" >&2
+  fi
+}
+
+cd "$(dirname "$0")/.."
+have postfix || install_postfix
+for package in sendmail-bin exim4-daemon-light opensmtpd; do
+  fetch "$package"
+done

@@ -46,7 +46,7 @@ class Setting(Struct, frozen=True):
 class Gate:
     """Asked by every door about every message; decides from memory alone and never waits.
 
-    ``setting`` and ``holds`` (pauses and exemptions) may be replaced at any time.
+    ``setting``, ``holds`` (pauses and exemptions) and ``secret`` may be replaced at any time.
     ``counts`` holds how many messages got which action for which reason.
     """
 
@@ -74,7 +74,7 @@ class Gate:
         self.holds = Holds.of(setting.policy, (), ())
         self.counts: Counter[tuple[Action, Reason]] = Counter()
         self._ledger = ledger
-        self._secret = secret
+        self.secret = secret
         self._clock = clock
         self._record = record
         self._on_error = on_error
@@ -105,7 +105,7 @@ class Gate:
         seen = sighting(found, session, now)
         if seen is None or seen.software not in setting.software:
             decision = decide(
-                seen, None, None, None, scope=scopes[0], policy=setting.policy, key=self._secret, now=now
+                seen, None, None, None, scope=scopes[0], policy=setting.policy, key=self.secret, now=now
             )
             self.counts[Action.ACCEPT, decision.reason] += 1
             return None
@@ -115,7 +115,7 @@ class Gate:
         if not decision.refused:
             return None
         scope = next(scope for candidate, scope in results if candidate is decision)
-        token = reference(ServerKey(scope.tenant, seen.name, seen.network), self._secret)
+        token = reference(ServerKey(scope.tenant, seen.name, seen.network), self.secret)
         return reply(
             decision,
             setting.host,
@@ -130,7 +130,7 @@ class Gate:
         setting = self.setting
         if scope.skip:
             return decide(
-                seen, None, None, None, scope=scope, policy=setting.policy, key=self._secret, now=now
+                seen, None, None, None, scope=scope, policy=setting.policy, key=self.secret, now=now
             )
         if scope.names_client and seen.confidence is Confidence.PLAUSIBLE:
             seen = msgspec.structs.replace(seen, confidence=Confidence.CONFIRMED)
@@ -154,7 +154,7 @@ class Gate:
             scope=scope,
             policy=setting.policy,
             stops=stops,
-            key=self._secret,
+            key=self.secret,
             now=now,
         )
         self._record(Entry(key, seen, compliant, decision, queue_id))

@@ -136,7 +136,7 @@ class Demonstration:
         event = Event(
             self.start, "pause-added", "default", name=key.name, actor="demo", detail={"id": pause.id}
         )
-        with open_store(f"sqlite:///{state.database}") as store:
+        with open_store(self.config.store.at(state.path)) as store:
             store.change_pauses(lambda old: request(old, pause, self.start), event)
 
     async def _day(self, day: int, clients: list[AsyncMilterClient]) -> list[Today]:

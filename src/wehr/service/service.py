@@ -4,12 +4,9 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import ParamSpec, TypeVar
 
 import msgspec
 import structlog
@@ -20,33 +17,23 @@ from wehr.doors.milter import Event as DoorEvent
 from wehr.doors.milter import Limits as DoorLimits
 from wehr.doors.milter import MilterServer
 from wehr.evidence import Own, format_build
-from wehr.ledger import Carrier, Entry, Event, Journal, Learned, Ledger, LedgerError, Limits, open_store
-from wehr.policy import Action, Holds
-from wehr.policy.laddering import Past, facts
-from wehr.policy.pauses import Pause
-from wehr.policy.scope import Exemption
-from wehr.service.clock import Clock, system_clock
-from wehr.service.config import Config, split_address
+from wehr.ledger import Entry, LedgerError, Retention
+from wehr.policy import Action, Holds, Policy
+from wehr.policy.types import Mode
+from wehr.service.clock import Clock, SteadyClock, system_clock
+from wehr.service.config import Config, Store, split_address
 from wehr.service.logs import RateLimited
+from wehr.service.memory import Memory
 from wehr.service.state_folder import StartError, StateFolder
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
-_NODE = "worker-1"
-"""The journal's name in the store: this folder's store has one writer."""
-
-_FIXED = ("milter", "log")
-"""Tables that are read at the start only."""
-
-CARRY_SECONDS = 1.0
-"""How often the journal is carried into the store, and others' changes are looked for."""
+_FIXED = ("milter", "log", "store", "workers")
+"""What is read at the start only."""
 
 
 class Service:
-    """Wehr on one machine: doors, gate, ledger, journal and the embedded store.
+    """One worker: doors, gate, and what it remembers.
 
     ``addresses`` are the milter's, as Postfix writes them, once it is started.
     """
@@ -57,22 +44,29 @@ class Service:
         folder: StateFolder,
         clock: Clock = system_clock,
         observer: Callable[[Entry], None] | None = None,
+        *,
+        worker: int = 1,
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
-        """Put it together; ``observer`` is shown each decision once it is in the journal."""
+        """Put it together.
+
+        Args:
+            config: what is configured.
+            folder: the state folder.
+            clock: where time comes from.
+            observer: shown each decision once it is in the journal.
+            worker: its number among the workers of this folder.
+            sockets: what to listen on; without any, what is configured.
+        """
         self._observer = observer
         self.config = config
         self.folder = folder
-        self.clock = clock
+        self.clock = SteadyClock(clock)
         self.addresses: list[str] = []
-        self._pauses: tuple[Pause, ...] = ()
-        self._exemptions: tuple[Exemption, ...] = ()
-        self._past = Past()
-        self._unnoted: float | None = None
-        """Since when a change of ladder waits for a store that is away."""
+        self.memory = Memory(config, folder, self.clock, worker, self._judge_anew)
+        self._sockets = sockets
         self._warn = RateLimited(clock, log.warning)
         self._error = RateLimited(clock, log.error)
-        # The store belongs to this one thread: what is slow there never holds up a message.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._closing = AsyncExitStack()
 
     async def start(self) -> None:
@@ -100,93 +94,69 @@ class Service:
             StartError: the catalogue cannot be read; everything stays as it was.
         """
         try:
-            catalogue = await asyncio.to_thread(self._catalogue, config)
+            catalogue = await asyncio.to_thread(self._load_catalogue, config)
         except CatalogueError as error:
             raise StartError(str(error)) from None
-        fixed = tuple(name for name in _FIXED if getattr(config, name) != getattr(self.config, name))
+        fixed = tuple(name for name in _FIXED if _fixed(config, name) != _fixed(self.config, name))
         self.config = config
-        await self._note(catalogue, self.clock())
-        self._ledger.configure(_limits(config), mixed_enforced=config.policy.mixed == "enforce")
-        self.gate.setting = self._setting(catalogue)
-        self._hold()
+        self.memory.configure(config)
+        await self.memory.note(catalogue, self.clock())
+        self._catalogue = catalogue
+        self._judge_anew()
         return fixed
 
     async def stop(self) -> None:
         """Let messages under way be answered, carry the journal in, and close everything."""
         await self._closing.aclose()
-        self._thread.shutdown()
 
     async def _start(self) -> None:
-        catalogue = self._catalogue(self.config)
-        limits = _limits(self.config)
-        self._ledger = Ledger(limits, mixed_enforced=self.config.policy.mixed == "enforce")
-        self._journal = self._closing.enter_context(Journal(self.folder.journal, self.clock()))
-        opener = partial(open_store, f"sqlite:///{self.folder.database}", limits=limits)
-        self._carrier = Carrier(opener, self.folder.journal, _NODE, lambda: self._journal.segment)
-        store = self._carrier.store = await self._in_thread(opener)
-        self._closing.push_async_callback(self._in_thread, self._carrier.close)
-        # What a killed process left in the journal is carried in before anything is decided.
-        learned = await self._in_thread(self._carrier.start, self._ledger, self.clock())
+        self._catalogue = self._load_catalogue(self.config)
+        self._closing.push_async_callback(self.memory.stop)
+        await self.memory.start()
+        await self.memory.note(self._catalogue, self.clock())
         self.gate = Gate(
-            self._setting(catalogue),
-            self._ledger,
-            secret=store.secret,
+            self._setting(),
+            self.memory.ledger,
+            secret=self.memory.secret,
             clock=self.clock,
             record=self._record,
             on_error=lambda error: self._error("message accepted after an error", error=repr(error)[:500]),
         )
-        self._learn(learned)
-        await self._note(catalogue, self.clock())
-        self.gate.setting = self._setting(catalogue)
-        self._closing.push_async_callback(self._carry_once)
-        carrying = asyncio.create_task(self._carry_forever())
-        self._closing.push_async_callback(_cancelled, carrying)
+        self._judge_anew()
         await self._open_doors()
 
     def _record(self, entry: Entry) -> None:
-        self._journal.append(entry)
+        self.memory.record(entry)
         if entry.decision.action is not Action.ACCEPT:
             _tell(entry)
         if self._observer:
             self._observer(entry)
 
-    async def _note(self, catalogue: Catalogue, since: float) -> None:
-        """Judge by the ladders of the configuration, and have the whole fleet remember since when.
+    def _judge_anew(self) -> None:
+        """Have the gate go by what is configured and remembered now."""
+        if not hasattr(self, "gate"):
+            return
+        self.gate.secret = self.memory.secret
+        self.gate.setting = self._setting()
+        self.gate.holds = Holds.of(self.config.policy, self.memory.pauses, self.memory.exemptions)
 
-        A change of ladder carries every server's place over, so it must be known when it came.
-        """
-        laddering, known = self.config.policy.laddering, tuple(facts(catalogue))
-
-        def change(past: Past) -> Past:
-            return past.noting(laddering, known, since)
-
-        self._unnoted = since
-        event = Event(since, "ladder-changed", detail={"ladder": laddering.ladder})
-        try:
-            if store := self._carrier.store:
-                self._past = await self._in_thread(store.change_past, change, event)
-                self._unnoted = None
-        except LedgerError as error:
-            self._error("a change of ladder is not in the store yet; trying again", error=str(error))
-        if self._unnoted is not None:
-            self._past = change(self._past)
-
-    def _setting(self, catalogue: Catalogue) -> Setting:
-        config = self.config
+    def _setting(self) -> Setting:
+        config, catalogue = self.config, self._catalogue
+        policy = config.policy.after(self.memory.past)
         own = Own(
             names=config.receiver.names, networks=config.receiver.networks, relays=config.receiver.relays
         )
         return Setting(
             catalogue,
-            config.policy.after(self._past),
-            config.policy.scoping(own.networks),
+            policy,
+            (reporting(policy) if self.memory.doubt else policy).scoping(own.networks),
             own,
             config.host_name or socket.getfqdn(),
             config.status_url.rstrip("/"),
             frozenset(catalogue.software()),
         )
 
-    def _catalogue(self, config: Config) -> Catalogue:
+    def _load_catalogue(self, config: Config) -> Catalogue:
         settings = config.catalogue
         folder = self.folder.path / settings.overlays
         catalogue = load(overlays=sorted(folder.glob("*.toml")) if settings.overlays else ())
@@ -203,6 +173,10 @@ class Service:
         limits = DoorLimits(connections=settings.max_connections, idle=settings.idle_timeout)
         self.door = MilterServer(self.gate, limits, self._door_event)
         self._closing.push_async_callback(self.door.close)
+        for listener in self._sockets:
+            await self.door.listen_on(listener)
+        if self._sockets:
+            return
         for address in settings.listen:
             host, port = split_address(address)
             try:
@@ -222,43 +196,26 @@ class Service:
     def _door_event(self, event: DoorEvent, text: str) -> None:
         self._warn(f"milter: {event}", detail=text)
 
-    async def _carry_forever(self) -> None:
-        while True:
-            await asyncio.sleep(CARRY_SECONDS)
-            await self._carry_once()
 
-    async def _carry_once(self) -> None:
-        """Carry the journal in; whatever happens there, messages go on being answered."""
-        try:
-            if self._unnoted is not None:
-                await self._note(self.gate.setting.catalogue, self._unnoted)
-            self._learn(await self._in_thread(self._carrier.step, self.clock()))
-        except LedgerError as error:
-            self._error("the store cannot be used; the journal keeps what is decided", error=str(error))
-
-    def _learn(self, learned: Learned) -> None:
-        self._carrier.apply(learned, self._ledger)
-        if learned.pauses is not None and learned.exemptions is not None:
-            self._pauses, self._exemptions = learned.pauses, learned.exemptions
-            self._hold()
-        if learned.past is not None and self._unnoted is None and learned.past != self._past:
-            self._past = learned.past
-            policy = self.config.policy.after(learned.past)
-            self.gate.setting = msgspec.structs.replace(self.gate.setting, policy=policy)
-        if learned.away:
-            self._warn("the store is away; the journal keeps what is decided", why=learned.away)
-
-    def _hold(self) -> None:
-        self.gate.holds = Holds.of(self.config.policy, self._pauses, self._exemptions)
-
-    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: function(*args, **kwargs)
-        )
+def _fixed(config: Config, name: str) -> object:
+    """What of a table is read at the start only: all of it, but for how long rows are kept."""
+    value = getattr(config, name)
+    return msgspec.structs.replace(value, keep=Retention()) if isinstance(value, Store) else value
 
 
-def _limits(config: Config) -> Limits:
-    return Limits(memory_days=config.policy.memory_days, forget_days=config.policy.forget_days)
+def reporting(policy: Policy) -> Policy:
+    """The policy with everything that would be enforced only reported."""
+
+    def mild(mode: Mode | None) -> Mode | None:
+        return Mode.REPORT if mode is Mode.ENFORCE else mode
+
+    replace = msgspec.structs.replace
+    return replace(
+        policy,
+        mode=mild(policy.mode),
+        tenants=tuple(replace(it, mode=mild(it.mode)) for it in policy.tenants),
+        connectors=tuple(replace(it, mode=mild(it.mode)) for it in policy.connectors),
+    )
 
 
 def _tell(entry: Entry) -> None:
@@ -276,13 +233,6 @@ def _tell(entry: Entry) -> None:
         build=format_build(seen.build) if seen.build else None,
         queue_id=entry.queue_id,
     )
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    """End a task that would run for ever."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 def _why_not(address: str, error: OSError) -> str:

@@ -2,6 +2,9 @@
 
 import fcntl
 import os
+import secrets
+import socket
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -48,14 +51,40 @@ class StateFolder:
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     @property
-    def database(self) -> Path:
-        """The embedded store."""
-        return self.path / "wehr.sqlite"
+    def snapshot(self) -> Path:
+        """This machine's own copy of what the store knows."""
+        return self.path / "snapshot"
 
-    @property
-    def journal(self) -> Path:
-        """This node's journal."""
-        return self.path / "journal"
+    def journal_of(self, worker: int) -> Path:
+        """The journal of a worker; they are numbered from 1."""
+        return self.path / ("journal" if worker == 1 else f"journal-{worker}")
+
+    def orphans(self, workers: int) -> list[tuple[int, Path]]:
+        """The journals of workers beyond a number, by their number."""
+        numbers = (path.name.removeprefix("journal-") for path in self.path.glob("journal-*"))
+        beyond = sorted(int(number) for number in numbers if number.isdecimal() and int(number) > workers)
+        return [(number, self.journal_of(number)) for number in beyond]
+
+    def node(self, worker: int) -> str:
+        """A worker's name in the store, one among all nodes and always the same.
+
+        Raises:
+            OSError: the machine's part of it cannot be read, or kept.
+        """
+        return f"{self._machine()}:{worker}"
+
+    def _machine(self) -> str:
+        """The host's name when the state folder was new, and a token: two hosts may have the same name."""
+        file = self.path / "node"
+        try:
+            return file.read_text("utf-8").strip()
+        except FileNotFoundError:
+            draft = self.path / f"node.{os.getpid()}"
+            draft.write_text(f"{socket.gethostname()}-{secrets.token_hex(4)}\n", "utf-8")
+            with suppress(FileExistsError):
+                os.link(draft, file)  # another worker may have been first
+            draft.unlink()
+            return file.read_text("utf-8").strip()
 
     def close(self) -> None:
         """Give the folder free."""

@@ -105,6 +105,12 @@ class MilterServer:
         self._started(server)
         return cast("int", server.sockets[0].getsockname()[1])
 
+    async def listen_on(self, listener: socket.socket) -> None:
+        """Take connections of a listening socket that other processes may share; it is closed at the end."""
+        loop = asyncio.get_running_loop()
+        serve = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
+        self._started(await serve(lambda: _Connection(self), sock=listener, backlog=1024))
+
     async def listen_unix(self, path: str | Path, mode: int = 0o660, group: str | int | None = None) -> None:
         """Listen on a unix socket of this mode and group; one that a dead process left behind is replaced.
 
@@ -113,7 +119,7 @@ class MilterServer:
             LookupError: there is no such group.
         """
         path = Path(path)
-        listener = _bind_unix(path, mode, group)
+        listener = bind_unix(path, mode, group)
         server = await asyncio.get_running_loop().create_unix_server(
             lambda: _Connection(self), sock=listener, backlog=1024
         )
@@ -275,7 +281,7 @@ class _Connection(asyncio.Protocol):
         self.hang_up()
 
 
-def _bind_unix(path: Path, mode: int, group: str | int | None) -> socket.socket:
+def bind_unix(path: Path, mode: int, group: str | int | None) -> socket.socket:
     """A bound unix socket that nobody could connect to before mode and group were right."""
     _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
