@@ -1,6 +1,7 @@
 """`wehr policy timeline`: the ladder with dates, for people and for programs."""
 
 import json
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -158,3 +159,60 @@ def test_a_simulation_that_makes_no_sense_is_refused(run, arguments, complaint):
     assert result.exit_code == 2
     assert complaint in result.stderr
     assert isinstance(result.exception, SystemExit)
+
+
+@pytest.fixture(name="played", scope="module")
+def _played(tmp_path_factory):
+    """A store after forty days: one server paused since day 35, one never patched."""
+    folder = tmp_path_factory.mktemp("demo") / "state"
+    arguments = ["demo", "--seconds", "0", "--days", "40", "--keep", str(folder)]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    return folder
+
+
+def test_a_simulation_takes_servers_of_the_store_with_their_clocks_and_pauses(run, played):
+    """Both were first seen on one day; the paused one comes to each stage as much later as it was paused."""
+    begin = datetime.now(UTC).date() - timedelta(days=39)
+    span = ("--from", str(begin), "--to", str(begin + timedelta(days=120)), "--state", str(played), "--json")
+    servers = ("--server", "ex01.bakery.example", "--server", "ex.school.example")
+
+    bakery, school = json.loads(run("simulate", *servers, *span).stdout)
+
+    assert (bakery["server"], bakery["build"]) == ("ex01.bakery.example", "15.1.2507.16")
+    assert bakery["first_detected"] == school["first_detected"]
+    assert len(bakery["reference"]) == 16
+    starts = [{it["stage"]: it["start"] for it in reversed(one["spans"])} for one in (bakery, school)]
+    days = [
+        (date.fromisoformat(starts[1][stage]) - date.fromisoformat(starts[0][stage])).days
+        for stage in (2, 3, 8)
+    ]
+    assert days == [0, 14, 14]
+    assert "paused" in {it["reason"] for it in school["spans"]}
+
+
+def test_a_server_may_be_named_by_its_reference_and_the_table_names_it(run, played):
+    """For people."""
+    span = ("--from", "2026-01-01", "--to", "2027-01-01", "--state", str(played))
+    found = json.loads(run("simulate", "--server", "ex01.bakery.example", *span, "--json").stdout)
+
+    result = run("simulate", "--server", found[0]["reference"], *span)
+
+    assert result.exit_code == 0
+    assert "ex01.bakery.example on 192.0.2.0/24, exchange 15.1.2507.16" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "give a BUILD"),
+        (("15.1.1.1", "--server", "a"), "give a BUILD"),
+        (("--server", "nobody.example"), "no server is known as 'nobody.example'"),
+    ],
+)
+def test_a_simulation_is_of_a_build_or_of_servers(run, played, arguments, complaint):
+    """One of them, and known ones."""
+    span = ("--from", "2026-10-01", "--to", "2026-10-02", "--state", str(played))
+    result = run("simulate", *arguments, *span)
+
+    assert result.exit_code == 2
+    assert complaint in result.stderr

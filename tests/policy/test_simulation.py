@@ -8,8 +8,11 @@ from policy_cases import assessment
 from wehr.catalogue import load
 from wehr.evidence.build import parse_build
 from wehr.policy import Policy, Reason, Rules, Stop
+from wehr.policy.compliance import Floor
+from wehr.policy.ladder import DAY
 from wehr.policy.selection import Wave, midnight
 from wehr.policy.simulation import simulate
+from wehr.policy.types import Episode
 
 FIRST = datetime(2026, 10, 1, 9, 17, tzinfo=UTC).timestamp()
 
@@ -71,6 +74,29 @@ def test_waves_and_pauses_are_played_too():
         (date(2026, 10, 31), 1, (0, 0), Reason.REPORT_STAGE),
         (date(2026, 11, 20), 2, (5, 0), None),
     ]
+
+
+def test_a_known_clock_is_taken_as_it_is_up_to_the_present():
+    """Ten days of it did not count; today's rules say nothing about the days before today."""
+    gap = Episode(FIRST, ((FIRST, FIRST + 10 * DAY), (FIRST + 20 * DAY, None)))
+    now = midnight(date(2026, 11, 1))
+    policy = Policy(compliance=Rules(require=("floor",), floors=(Floor("15.1", date(2026, 10, 21), "15.2"),)))
+    start, end = date(2026, 11, 1), date(2026, 12, 1)
+
+    def play(**known):
+        known_builds = simulate(
+            policy, lambda day: assessment("15.1.2507.61"), FIRST, start=start, end=end, **known
+        )
+        return [(it.start, it.stage) for it in known_builds]
+
+    assert play() == [(date(2026, 11, 1), 1), (date(2026, 11, 20), 2), (date(2026, 11, 30), 3)]
+    assert play(episode=gap, present=now) == [
+        (date(2026, 11, 1), 1),
+        (date(2026, 11, 10), 2),
+        (date(2026, 11, 20), 3),
+        (date(2026, 11, 30), 4),
+    ]
+    assert play(episode=gap) == play()
 
 
 def test_the_spans_cover_the_days_without_a_gap():

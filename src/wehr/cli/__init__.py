@@ -20,7 +20,7 @@ _COMMANDS = {
     "pause": "Stop the clock of a tenant or server for some days.",
     "exempt": "Leave a server, network or domain alone.",
     "catalogue": "Ask what is known of a build.",
-    "policy": "Show the ladder.",
+    "policy": "Show the ladder with its dates, or play the policy over time.",
     "config": "Check or show the configuration.",
 }
 

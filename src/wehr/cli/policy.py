@@ -1,16 +1,19 @@
-"""``wehr policy``: what the policy says of a server, without asking the ledger."""
+"""``wehr policy``: the ladder with its dates, and the policy played over time."""
 
 import time
 from datetime import date, timedelta
 from pathlib import Path
 
 import rich_click as click
+from msgspec import Struct
 
 from wehr.catalogue import load
-from wehr.cli.config import file_option, read
+from wehr.cli.config import file_option, read, state_option
 from wehr.cli.output import BadUse, print_json, print_table
 from wehr.cli.times import Day, Instant, iso
 from wehr.evidence.build import format_build, parse_build
+from wehr.ledger import ServerRow
+from wehr.ledger.report import Basis
 from wehr.policy.ladder import DAY, Ladder
 from wehr.policy.policy import Policy
 from wehr.policy.selection import midnight
@@ -83,39 +86,81 @@ def show_timeline(
     )
 
 
+class Played(Struct, frozen=True):
+    """A policy played for one build, or for one server of the store."""
+
+    build: str
+    software: str
+    spans: tuple[Span, ...]
+    first: float
+    """First seen, or first detected out of compliance (UTC seconds)."""
+    server: str = ""
+    network: str = ""
+    reference: str = ""
+
+
 @command.command("simulate")
-@click.argument("build")
+@click.argument("build", required=False)
+@click.option(
+    "--server",
+    "names",
+    metavar="REF|NAME",
+    multiple=True,
+    help="A server of the store in place of BUILD, with its clock, pauses and exemptions; repeatable.",
+)
 @click.option("--from", "start", type=Day(), required=True, help="First day to show.")
 @click.option("--to", "end", type=Day(), required=True, help="Last day to show.")
-@click.option("--first-seen", type=Instant(), help="When the server was first seen, if before.")
-@click.option("--software", default="exchange", show_default=True, help="What the build is of.")
+@click.option("--first-seen", type=Instant(), help="When BUILD was first seen, if before.")
+@click.option("--software", default="exchange", show_default=True, help="What BUILD is of.")
 @file_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="JSON: one document, or a list of them for servers.")
 def show_simulation(
     *,
-    build: str,
+    build: str | None,
+    names: tuple[str, ...],
     start: date,
     end: date,
     first_seen: float | None,
     software: str,
     file: Path | None,
+    state: Path | None,
     as_json: bool,
 ) -> None:
     """Play the policy over time for a server that goes on showing BUILD, such as 15.1.2507.17.
 
-    Each day is judged by what was known on it; floors, waves and ladder rules to come are in it.
+    Each day is judged by what was known on it; floors, waves and ladder rules to come are in it. A server
+    of the store has its pauses and exemptions, and is taken to go on showing the build that it shows now.
     """
+    if bool(build) == bool(names):
+        raise BadUse("give a BUILD such as 15.1.2507.17, or servers of the store with --server")
+    if not _EARLIEST <= start <= end <= _LATEST:
+        raise BadUse(f"--from and --to must be days in order, from {_EARLIEST} to {_LATEST}")
+    if build:
+        seen = midnight(start) if first_seen is None else first_seen
+        policy = read(file).policy
+        played = [_play_build(build, software, policy, seen, start, end)]
+    else:
+        from wehr.cli.stored import one_server, opened
+
+        with opened(file, state) as stored:
+            policy = stored.basis.policy
+            played = [_play_server(one_server(stored, name), stored.basis, start, end) for name in names]
+    if as_json:
+        shown = [_played(one) for one in played]
+        print_json(shown if names else shown[0])
+        return
+    for one in played:
+        _print_played(one, policy)
+
+
+def _play_build(build: str, software: str, policy: Policy, seen: float, start: date, end: date) -> Played:
     try:
         numbers = parse_build(build)
     except ValueError as error:
         raise BadUse(str(error)) from None
-    if not _EARLIEST <= start <= end <= _LATEST:
-        raise BadUse(f"--from and --to must be days in order, from {_EARLIEST} to {_LATEST}")
-    seen = midnight(start) if first_seen is None else first_seen
-    if midnight(end) - min(seen, midnight(start)) > _LONGEST * DAY:
-        raise BadUse(f"at most {_LONGEST} days can be played")
+    _check_length(min(seen, midnight(start)), end)
     catalogue = load()
-    policy = read(file).policy
     spans = simulate(
         policy,
         lambda day: catalogue.assess(numbers, day, software),
@@ -123,12 +168,41 @@ def show_simulation(
         start=start,
         end=end + timedelta(days=1),
     )
-    if as_json:
-        shown = [_span(span) for span in spans]
-        print_json({"build": format_build(numbers), "software": software, "spans": shown})
-        return
+    return Played(format_build(numbers), software, spans, seen)
+
+
+def _play_server(row: ServerRow, basis: Basis, start: date, end: date) -> Played:
+    standing = basis.ledger.standing(row.key, basis.now)
+    if standing is None or standing.effective_build is None or row.relation != "direct":
+        raise BadUse(f"{row.key.name} does not hand over itself, shows no build, or is forgotten")
+    build, episode = standing.effective_build, standing.episode
+    if episode is not None and episode.intervals[-1][1] is not None:
+        episode = None  # cured: another fall would be a new episode, or be told by the ledger
+    first = episode.started if episode else standing.first_seen
+    _check_length(first, end)
+    software = row.state.software
+    spans = simulate(
+        basis.policy,
+        lambda day: basis.catalogue.assess(build, day, software),
+        first,
+        start=start,
+        end=end + timedelta(days=1),
+        stops=basis.holds.stops(row.key, row.client_ip, row.client_name),
+        episode=episode,
+        present=basis.now,
+    )
+    return Played(format_build(build), software, spans, first, row.key.name, row.key.network, row.ref)
+
+
+def _check_length(first: float, end: date) -> None:
+    if midnight(end) - first > _LONGEST * DAY:
+        raise BadUse(f"at most {_LONGEST} days can be played")
+
+
+def _print_played(one: Played, policy: Policy) -> None:
+    who = f"{one.server} on {one.network}, " if one.server else ""
     print_table(
-        f"{software} {format_build(numbers)}, first seen {iso(seen)}, in minutes per hour",
+        f"{who}{one.software} {one.build}, first seen {iso(one.first)}, in minutes per hour",
         ("from", "to", "compliant", "why", "stage", "throttle", "block"),
         [
             (
@@ -140,9 +214,21 @@ def show_simulation(
                 it.throttle or "",
                 it.block or "",
             )
-            for it in spans
+            for it in one.spans
         ],
     )
+
+
+def _played(one: Played) -> dict[str, object]:
+    who: dict[str, object] = {}
+    if one.server:
+        who = {
+            "server": one.server,
+            "network": one.network,
+            "reference": one.reference,
+            "first_detected": iso(one.first),
+        }
+    return {**who, "build": one.build, "software": one.software, "spans": [_span(it) for it in one.spans]}
 
 
 def _place(span: Span, policy: Policy) -> str:

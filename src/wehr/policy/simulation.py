@@ -46,14 +46,17 @@ def simulate(
     start: date,
     end: date,
     stops: tuple[Stop, ...] = (),
+    episode: Episode | None = None,
+    present: float = 0.0,
 ) -> tuple[Span, ...]:
     """What the policy does with a server seen since ``first_seen``, from ``start`` to before ``end``.
 
     ``assess`` gives the assessment of its build on a day. Each day is judged by the catalogue and the floors
-    of that day, at the time of day of the first sighting, so that stages begin on their days.
+    of that day, at the time of day of the first sighting, so that stages begin on their days. ``episode`` is
+    the clock that the server has at ``present``; without one it starts on the first day out of compliance.
     """
     spans: list[Span] = []
-    for day, span in _days(policy, assess, first_seen, end, stops):
+    for day, span in _days(policy, assess, first_seen, end, stops=stops, episode=episode, present=present):
         if day < start:
             continue
         last = spans[-1] if spans else span
@@ -69,17 +72,19 @@ def _days(
     assess: Callable[[date], Assessment],
     first_seen: float,
     end: date,
+    *,
     stops: tuple[Stop, ...],
+    episode: Episode | None,
+    present: float,
 ) -> Iterator[tuple[date, Span]]:
     """Each day from the first sighting by itself."""
-    episode: Episode | None = None
     now = first_seen
     while (day := _day(now)) < end:
         assessment = assess(day)
         verdict = complies(assessment, policy.compliance, day)
         if verdict.ok is False:
             episode = episode or Episode(now, ((now, None),))
-        elif verdict.ok:
+        elif verdict.ok and now >= present:
             episode = None
         decision = decide(
             _sighting(assessment, now),
