@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -136,8 +137,15 @@ class Peer:
     name: str = "[UNAVAILABLE]"
 
 
+class Server(Protocol):
+    """Any mail system that takes messages for example.org."""
+
+    host: str
+    port: int
+
+
 def send(
-    server: Postfix,
+    server: Server,
     peer: Peer,
     headers: str,
     *,
@@ -158,5 +166,5 @@ def send(
             if code != 250:
                 return Answer(code, text.decode())
         message = headers.rstrip("\n") + "\n\nA message of the tests.\n"
-        code, text = client.data(message.encode("latin-1"))
+        code, text = client.data(message.replace("\n", "\r\n").encode("latin-1"))
         return Answer(code, text.decode())
