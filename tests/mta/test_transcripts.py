@@ -1,4 +1,4 @@
-"""The same transcripts over Postfix and Sendmail, unix socket and TCP, and what old milter protocols leave."""
+"""The same transcripts over Postfix and Sendmail: unix socket, TCP, and older milter protocols."""
 
 import asyncio
 import contextlib

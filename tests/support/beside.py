@@ -1,4 +1,4 @@
-"""Mail systems that Debian lets nobody install beside Postfix: unpacked in a view of the machine of their own.
+"""Mail systems that Debian lets nobody install beside Postfix, each in a view of the machine of its own.
 
 ``tests/system-packages.sh`` fetches the packages. Here each program gets a mount namespace in which they lie
 over the machine's own files, at the paths and with the users that they were built for. Nothing of it is
@@ -18,8 +18,8 @@ import pytest
 
 FETCHED = Path(__file__).resolve().parent.parent.parent / "build" / "debian"
 
-# The view: one layer for what is unpacked and written, and below it the machine as it is. The test's own folder
-# shines through, for there the test and the program meet.
+# The view: one layer for what is unpacked and written, below it the machine as it is. The test's own
+# folder shines through, for there the test and the program meet.
 _VIEW = """
 set -e
 packages=$1 shared=$2 users=$3

@@ -1,4 +1,4 @@
-"""Black-box transcripts: what the gate answers, what the client sends, what it must see, what the gate is asked.
+r"""Black-box transcripts: what the gate answers, the client sends and must see, and the gate is asked.
 
 One instruction a line; ``#`` begins a comment, the first of which says what the transcript shows.
 
@@ -6,7 +6,7 @@ One instruction a line; ``#`` begins a comment, the first of which says what the
 ``only: NAME``         for this mail system alone (``postfix`` or ``sendmail``)
 ``answer: LINE``       what the gate says from now on: an SMTP line, ``accept``, or ``error`` for a failure
 ``connect [ADDRESS]``  a new SMTP session, from that loopback address
-``C: LINE``            the client sends a line (``\\xNN`` is a byte); what it sends in one go is sent at once
+``C: LINE``            the client sends a line (``\xNN`` is a byte); what it sends in one go is sent at once
 ``S: CODE [TEXT]``     it must see this code, with TEXT as the last line of the reply if one is given
 ``hang up``            the client closes the connection without a word
 ``asked: KEY=VALUE..`` the gate's next question; ``client``, ``helo``, ``recipients``, ``trace`` (how many
