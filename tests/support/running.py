@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,19 @@ from wehr.service.clock import SetClock
 from wehr.service.config import Config, parse
 from wehr.service.service import Service
 from wehr.service.state_folder import StateFolder
+
+
+def until(true: Callable[[], object], seconds: float = 20.0) -> float:
+    """Wait for what another process does; tells how long it took.
+
+    Raises:
+        AssertionError: it did not come.
+    """
+    start = time.monotonic()
+    while not true():
+        assert time.monotonic() - start < seconds, "it did not come"
+        time.sleep(0.02)
+    return time.monotonic() - start
 
 
 @dataclass(frozen=True)

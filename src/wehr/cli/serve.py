@@ -2,19 +2,24 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from socket import socket as Socket  # noqa: N812 - a parameter is called socket
 
 import msgspec
 import rich_click as click
 import structlog
+from msgspec import Struct
 
 from wehr.cli.config import file_option, read
 from wehr.cli.output import BadUse
-from wehr.service.config import Config, split_address
+from wehr.service.config import Config, find, split_address
+from wehr.service.listeners import Listeners
 from wehr.service.logs import configure
 from wehr.service.service import Service
 from wehr.service.state_folder import StartError, StateFolder, default_state
+from wehr.service.workers import READY, CannotStart, Supervisor, watch_supervisor
 
 log = structlog.get_logger()
 
@@ -32,25 +37,56 @@ state_option = click.option(
     "--listen", multiple=True, metavar="HOST:PORT", help="Milter address in place of the configured."
 )
 @click.option("--socket", metavar="PATH", help="Milter socket in place of the configured; '' for none.")
-def command(file: Path | None, state: Path | None, listen: tuple[str, ...], socket: str | None) -> None:
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that take mail, as configured.")
+@click.option("--worker", type=int, hidden=True, help="The number of this worker, under a supervisor.")
+@click.option("--inherited", hidden=True, help="What it inherits: the folder's lock, and the sockets.")
+def command(
+    file: Path | None,
+    state: Path | None,
+    listen: tuple[str, ...],
+    socket: str | None,
+    workers: int | None,
+    worker: int | None,
+    inherited: str | None,
+) -> None:
     """Start the doors and take mail, in the foreground.
 
     Ends with exit code 2 and one line if it cannot start. SIGINT and SIGTERM end it in order.
     """
 
     def configured() -> Config:
-        return _override(read(file), listen, socket)
+        return _override(read(file), listen, socket, workers)
 
     config = configured()
     configure(config.log)
+    path = (state or default_state()).absolute()
     try:
-        with StateFolder((state or default_state()).absolute()) as folder:
-            _run(config, folder, configured)
+        if worker is not None and inherited is not None:
+            lock, *sockets = map(int, inherited.split(","))
+            role = Worker(worker, tuple(Socket(fileno=number) for number in sockets))
+            with StateFolder(path, lock) as folder:
+                _run(_serve(config, folder, configured, role))
+            return
+        with StateFolder(path) as folder:
+            if config.workers == 1:
+                _run(_serve(config, folder, configured))
+                return
+            with Listeners(config.milter, folder.path) as listeners:
+                _run(_supervise(config, folder, listeners, file))
+    except CannotStart:
+        sys.exit(2)
     except StartError as error:
         raise BadUse(str(error)) from None
 
 
-def _override(config: Config, listen: tuple[str, ...], socket: str | None) -> Config:
+class Worker(Struct, frozen=True):
+    """What a process is under a supervisor."""
+
+    number: int = 1
+    sockets: tuple[Socket, ...] = ()
+
+
+def _override(config: Config, listen: tuple[str, ...], socket: str | None, workers: int | None) -> Config:
     milter = config.milter
     if listen:
         for address in listen:
@@ -61,21 +97,43 @@ def _override(config: Config, listen: tuple[str, ...], socket: str | None) -> Co
         milter = msgspec.structs.replace(milter, listen=listen)
     if socket is not None:
         milter = msgspec.structs.replace(milter, socket=str(Path(socket).absolute()) if socket else "")
-    return msgspec.structs.replace(config, milter=milter)
+    return msgspec.structs.replace(config, milter=milter, workers=workers or config.workers)
 
 
-def _run(config: Config, folder: StateFolder, configured: Callable[[], Config]) -> None:
+def _run(serving: Coroutine[None, None, None]) -> None:
     """Serve until a signal comes; on uvloop where it exists, for it halves the cost of a message."""
     try:
         from uvloop import new_event_loop
     except ImportError:
         from asyncio import new_event_loop  # type: ignore[assignment]
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(config, folder, configured))
+        runner.run(serving)
 
 
-async def _serve(config: Config, folder: StateFolder, configured: Callable[[], Config]) -> None:
-    service = Service(config, folder)
+async def _supervise(config: Config, folder: StateFolder, listeners: Listeners, file: Path | None) -> None:
+    """Have workers serve, each by this very program."""
+    descriptors = [folder.descriptor, *(it.fileno() for it in listeners.sockets)]
+    name = file or find()
+
+    def worker(number: int) -> list[str]:
+        return [
+            *(sys.executable, "-m", "wehr", "serve", "--state", str(folder.path)),
+            *(("--config", str(name)) if name else ()),
+            *("--workers", str(config.workers), "--worker", str(number)),
+            *("--inherited", ",".join(map(str, descriptors))),
+        ]
+
+    def ready() -> None:
+        click.echo(_welcome(config, folder, listeners.addresses))
+
+    await Supervisor(config.workers, worker, descriptors).run(ready)
+
+
+async def _serve(
+    config: Config, folder: StateFolder, configured: Callable[[], Config], role: Worker | None = None
+) -> None:
+    role = role or Worker()
+    service = Service(config, folder, worker=role.number, sockets=role.sockets)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[None]] = set()
@@ -89,10 +147,12 @@ async def _serve(config: Config, folder: StateFolder, configured: Callable[[], C
         loop.add_signal_handler(number, stop.set)
     # Before the service is up a hangup changes nothing, and must not end the process.
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    if role.sockets:
+        watch_supervisor(stop.set)
     await service.start()
     loop.add_signal_handler(signal.SIGHUP, reload)
     try:
-        click.echo(_welcome(config, folder, service.addresses))
+        click.echo(READY.decode().strip() if role.sockets else _welcome(config, folder, service.addresses))
         await stop.wait()
     finally:
         await service.stop()
@@ -121,10 +181,14 @@ def _welcome(config: Config, folder: StateFolder, addresses: list[str]) -> str:
         lines[1:1] = ["or, for a Postfix that is not chrooted (Debian's is), a little quicker:"]
     return "\n".join(
         (
-            f"Wehr takes mail ({config.policy.mode} mode). State: {folder.path}",
+            f"Wehr takes mail ({config.policy.mode} mode{_many(config)}). State: {folder.path}",
             "Put this line into Postfix's main.cf and run 'postfix reload':",
             *lines,
             "Then 'wehr report' lists the out-of-date servers seen. Ctrl-C ends it.",
             "Ready.",
         )
     )
+
+
+def _many(config: Config) -> str:
+    return f", {config.workers} workers" if config.workers > 1 else ""

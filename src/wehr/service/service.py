@@ -1,8 +1,6 @@
 """The service: everything wired together, started, and stopped in order."""
 
 import asyncio
-import errno
-import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -21,7 +19,8 @@ from wehr.ledger import Entry, LedgerError, Retention
 from wehr.policy import Action, Holds, Policy
 from wehr.policy.types import Mode
 from wehr.service.clock import Clock, SteadyClock, system_clock
-from wehr.service.config import Config, Store, split_address
+from wehr.service.config import Config, Store
+from wehr.service.listeners import Listeners
 from wehr.service.logs import RateLimited
 from wehr.service.memory import Memory
 from wehr.service.state_folder import StartError, StateFolder
@@ -170,28 +169,16 @@ class Service:
 
     async def _open_doors(self) -> None:
         settings = self.config.milter
+        sockets = self._sockets
+        if not sockets:
+            listeners = Listeners(settings, self.folder.path)
+            self._closing.callback(listeners.close)
+            sockets, self.addresses = listeners.sockets, listeners.addresses
         limits = DoorLimits(connections=settings.max_connections, idle=settings.idle_timeout)
         self.door = MilterServer(self.gate, limits, self._door_event)
         self._closing.push_async_callback(self.door.close)
-        for listener in self._sockets:
+        for listener in sockets:
             await self.door.listen_on(listener)
-        if self._sockets:
-            return
-        for address in settings.listen:
-            host, port = split_address(address)
-            try:
-                port = await self.door.listen_tcp(host, port)
-            except OSError as error:
-                raise StartError(_why_not(address, error)) from None
-            self.addresses.append(f"inet:{host}:{port}" if ":" not in host else f"inet:[{host}]:{port}")
-        if settings.socket:
-            path = self.folder.path / settings.socket
-            try:
-                await self.door.listen_unix(path, int(settings.socket_mode, 8), settings.socket_group or None)
-            except (OSError, LookupError) as error:
-                remedy = "choose another with --socket, or '' for none"
-                raise StartError(f"the socket {path} cannot be opened: {error}; {remedy}") from None
-            self.addresses.append(f"unix:{path}")
 
     def _door_event(self, event: DoorEvent, text: str) -> None:
         self._warn(f"milter: {event}", detail=text)
@@ -233,12 +220,3 @@ def _tell(entry: Entry) -> None:
         build=format_build(seen.build) if seen.build else None,
         queue_id=entry.queue_id,
     )
-
-
-def _why_not(address: str, error: OSError) -> str:
-    """One line for an address that cannot be listened on."""
-    if error.errno == errno.EADDRINUSE:
-        return f"{address} is taken by another program; stop it, or choose another address with --listen"
-    # asyncio wraps the system's reason into a sentence of its own.
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return f"{address} cannot be listened on: {reason}; choose another address with --listen"

@@ -23,12 +23,19 @@ def default_state() -> Path:
 class StateFolder:
     """An opened state folder; as a context manager it is held until the end.
 
+    Args:
+        path: where it is.
+        held: the descriptor by which the supervisor of this process holds it already.
+
     Raises:
         StartError: it cannot be made or written to, or another Wehr uses it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, held: int | None = None) -> None:
         self.path = path
+        if held is not None:
+            self._lock = held
+            return
         try:
             # Others may pass through to the socket, but neither list nor read what is here.
             path.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -49,6 +56,11 @@ class StateFolder:
             ) from None
         os.truncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    @property
+    def descriptor(self) -> int:
+        """What holds it: as long as a process has it open, no other Wehr can use the folder."""
+        return self._lock
 
     @property
     def snapshot(self) -> Path:

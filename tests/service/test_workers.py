@@ -1,0 +1,153 @@
+"""Several workers on one machine: one set of addresses, and nobody notices when one of them dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import messages
+import pytest
+from running import process, until
+
+from wehr.doors.milter import MilterClient
+from wehr.evidence import Session
+from wehr.ledger import open_store
+from wehr.service.state_folder import StateFolder
+
+CLIENT = Session(client_ip="203.0.113.10", helo="ex01.example.com", recipients=("example.org",))
+HEADERS = [("Received", " " + messages.exchange("15.1.2507.16").partition(": ")[2].partition("\nFrom")[0])]
+TWO = "workers = 2\nreceiver.networks = []\n"
+
+
+def workers_of(supervisor: int) -> list[int]:
+    """The processes of a supervisor's workers."""
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children")
+    return [int(number) for number in children.read_text().split()]
+
+
+def deliver(port: int, count: int) -> None:
+    """Hand over messages, each on a connection of its own."""
+    for _ in range(count):
+        with MilterClient(("127.0.0.1", port), CLIENT) as client:
+            assert client.deliver(HEADERS) == "accept"
+
+
+def nodes(state: Path) -> Counter[str]:
+    """How many messages each worker has in the store."""
+    with open_store(f"sqlite:///{state}/wehr.sqlite", create=False) as store:
+        rows = [row for server in store.servers() for row in store.history(server.ref, limit=10_000)]
+        return Counter(row.node for row in rows)
+
+
+def test_workers_share_an_address_and_a_store(tmp_path: Path) -> None:
+    """Messages of many connections are answered by both, and all are in the one store, once."""
+    with process(tmp_path, TWO) as wehr:
+        assert len(workers_of(wehr.popen.pid)) == 2
+        deliver(wehr.port, 200)
+
+    found = nodes(tmp_path / "state")
+
+    assert found.total() == 200
+    assert len({node.rpartition(":")[0] for node in found}) == 1
+    assert {node.rpartition(":")[2] for node in found} <= {"1", "2"}
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    """Mail flows meanwhile, and what the dead one had written down is not lost."""
+    with process(tmp_path, TWO) as wehr:
+        deliver(wehr.port, 50)
+        first = workers_of(wehr.popen.pid)
+        os.kill(first[0], signal.SIGKILL)
+        deliver(wehr.port, 50)
+        until(lambda: len(set(workers_of(wehr.popen.pid)) - set(first)) == 1)
+        deliver(wehr.port, 50)
+    with process(tmp_path, TWO):
+        pass  # what a worker left that was killed while it started
+
+    assert nodes(tmp_path / "state").total() == 150
+
+
+def test_no_worker_outlives_its_supervisor(tmp_path: Path) -> None:
+    """Killed, it cannot tell them; they notice, end in order, and leave the folder to the next."""
+    with process(tmp_path, TWO) as wehr:
+        deliver(wehr.port, 10)
+        left = workers_of(wehr.popen.pid)
+        os.kill(wehr.popen.pid, signal.SIGKILL)
+        until(lambda: not any(Path(f"/proc/{number}").exists() for number in left))
+
+    assert nodes(tmp_path / "state").total() == 10
+    with process(tmp_path, TWO) as wehr:
+        deliver(wehr.port, 1)
+
+
+def test_a_hangup_reaches_every_worker(tmp_path: Path) -> None:
+    """All of them judge by the new configuration; ``wehr reload`` finds the supervisor."""
+    with process(tmp_path, TWO) as wehr:
+        (tmp_path / "wehr.toml").write_text(TWO + "[policy]\nmode = 'off'\n")
+        command = [sys.executable, "-m", "wehr", "reload", "--config", str(tmp_path / "wehr.toml")]
+        subprocess.run([*command, "--state", str(tmp_path / "state")], check=True, capture_output=True)
+
+        def forgotten() -> bool:
+            """With mode off nothing is remembered: so no new message gets into the store."""
+            before = nodes(tmp_path / "state").total()
+            deliver(wehr.port, 20)
+            time.sleep(1.2)
+            return nodes(tmp_path / "state").total() == before
+
+        until(forgotten)
+
+
+def test_the_journals_of_workers_that_are_no_more_are_carried_in(tmp_path: Path) -> None:
+    """Two workers are killed with full journals; started as one, Wehr takes over what the second left."""
+    with process(tmp_path, TWO) as wehr:
+        pair = workers_of(wehr.popen.pid)
+        deliver(wehr.port, 100)
+        wehr.signal(signal.SIGKILL)
+        for worker in pair:
+            os.kill(worker, signal.SIGKILL)
+    with process(tmp_path, "receiver.networks = []\n"):
+        until(lambda: not (tmp_path / "state" / "journal-2").exists())
+
+    assert nodes(tmp_path / "state").total() == 100
+
+
+def test_workers_that_cannot_start_end_in_one_line(tmp_path: Path) -> None:
+    """The first one's words, exit code 2, and no process left."""
+    (tmp_path / "wehr.sqlite").write_bytes(b"not a database, but somebody's\n" * 50)
+    command = [sys.executable, "-m", "wehr", "serve", "--workers", "2", "--state", str(tmp_path)]
+
+    run = subprocess.run(
+        [*command, "--listen", "127.0.0.1:0", "--socket", ""],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert "restore a backup" in run.stderr
+
+
+@pytest.mark.parametrize("beyond", [1, 2])
+def test_orphans_are_the_journals_beyond_the_workers(tmp_path: Path, beyond: int) -> None:
+    """Other files are none."""
+    for name in ("journal", "journal-2", "journal-3", "journal-x", "journal-3.old"):
+        (tmp_path / name).mkdir()
+    with StateFolder(tmp_path) as folder:
+        found = [number for number, _ in folder.orphans(beyond)]
+
+    assert found == list(range(beyond + 1, 4))
+
+
+def test_a_node_keeps_its_name(tmp_path: Path) -> None:
+    """It goes by the state folder, not by what the host is called today."""
+    with StateFolder(tmp_path / "a") as folder:
+        name = folder.node(1)
+    with StateFolder(tmp_path / "a") as folder, StateFolder(tmp_path / "b") as other:
+        assert folder.node(1) == name
+        assert folder.node(2) != name
+        assert other.node(1) != name
