@@ -184,6 +184,8 @@ def test_enforcement_may_begin_with_stage_one_for_all():
     policy = Policy(clock_from=day_after(90))
 
     assert decided(days=95, policy=policy).reason is Reason.REPORT_STAGE
+    assert decided(days=119, policy=policy).stage == 1
+    assert decided(days=121, policy=policy).stage == 2
 
 
 @given(moments)

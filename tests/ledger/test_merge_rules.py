@@ -1,0 +1,121 @@
+"""The quick way of a sighting gives what the merge gives, whichever sighting it is."""
+
+import itertools
+
+import pytest
+from ledger_stories import NEW, OLD, at, daily, seen, sighting
+
+from wehr.evidence.types import Confidence, Relation
+from wehr.ledger.episode import find_episode, standing
+from wehr.ledger.state import DAY, merge, observe, pack_state, unpack_state
+from wehr.policy.types import Episode
+
+KINDS = list(
+    itertools.product(
+        (OLD, NEW, None),
+        (True, False, None),
+        (Confidence.CONFIRMED, Confidence.PLAUSIBLE),
+        (Relation.DIRECT, Relation.BEHIND_RELAY),
+    )
+)
+
+
+@pytest.mark.parametrize("first", KINDS[::5])
+@pytest.mark.parametrize("second", KINDS)
+def test_a_sighting_added_is_the_sighting_merged(first, second) -> None:
+    """Later on the same day, on the next, or at the very same moment; from another address."""
+    build, compliant, confidence, relation = first
+    begun = observe(
+        None,
+        sighting(3, build, confidence=confidence, relation=relation, client_ip="192.0.2.1"),
+        compliant,
+    )
+    build, compliant, confidence, relation = second
+    for day in (3, 3.125, 4.25, 40):
+        more = sighting(day, build, confidence=confidence, relation=relation, client_ip="192.0.2.9")
+        alone = observe(None, more, compliant)
+
+        added = observe(begun, more, compliant)
+
+        assert added == merge(begun, alone) == merge(alone, begun)
+        assert unpack_state(pack_state(added)) == added
+
+
+def test_the_last_client_and_the_last_times_are_those_of_the_latest_sighting() -> None:
+    """Same build, same judgement, same day: only these move."""
+    state = seen((0, OLD, False))
+    later = sighting(0.125, OLD, client_ip="192.0.2.99", confidence=Confidence.CONFIRMED)
+
+    after = observe(state, later, False)
+
+    assert (after.last_seen, after.client_ip, after.confirmed_at, after.direct_at) == (
+        at(0.125),
+        "192.0.2.99",
+        at(0.125),
+        at(0.125),
+    )
+    assert after.stamps is state.stamps
+    relayed = observe(after, sighting(0.2, OLD, relation=Relation.BEHIND_RELAY), None)
+    assert (relayed.confirmed_at, relayed.direct_at) == (at(0.125), at(0.125))
+
+
+def test_behind_a_relay_no_clock_starts_but_a_cure_counts() -> None:
+    """A non-compliant stamp from behind a relay cannot be told; a compliant one can."""
+    relayed = sighting(0, OLD, relation=Relation.BEHIND_RELAY)
+    assert find_episode(observe(None, relayed, False)) is None
+
+    [stamp] = observe(None, relayed, False).stamps
+    assert (stamp.good, stamp.bad, stamp.unjudged, stamp.starts) == (0, 0, 1, ())
+    [stamp] = observe(None, relayed, True).stamps
+    assert (stamp.good, stamp.bad, stamp.unjudged) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(("gap", "starts"), [(29, 1), (30, 2), (31, 2)])
+def test_the_exact_time_of_a_start_is_kept_after_thirty_days_without_any(gap, starts) -> None:
+    """Not after twenty-nine."""
+    state = seen((0.25, OLD, False), (gap + 1.25, OLD, False))
+    [stamp] = state.stamps
+
+    assert stamp.starts == (at(0.25), at(gap + 1.25))[:starts]
+
+
+def test_a_standing_says_when_it_was_seen_and_what_it_runs_on() -> None:
+    """All of it, after a life of several months and one before it."""
+    state = seen(*daily(0, 3, NEW, True), *daily(200, 240, OLD, False), (250.25, NEW, True))
+
+    found = standing(state, at(251))
+
+    assert found is not None
+    assert (found.first_seen, found.last_seen) == (at(200), at(250.25))
+    assert found.effective_build == NEW
+    # The exact time of a build's first sighting is kept, and that was in the life before.
+    assert found.episode == Episode(at(200), ((at(200), at(250) // DAY * DAY),))
+    assert found.mixed is False
+    assert found.confirmed is False
+    assert standing(state, at(250.25 + 180)) is None
+
+
+@pytest.mark.parametrize(("memory", "excused"), [(10, False), (30, True)])
+def test_the_days_of_memory_are_the_operators(memory, excused) -> None:
+    """Twenty days after the last compliant stamp an old one counts, or does not."""
+    state = seen((0, OLD, False), (1, NEW, True), (22, OLD, False))
+
+    found = standing(state, at(22), memory_days=memory)
+
+    assert found is not None
+    assert found.episode is not None
+    assert (found.episode.intervals[-1][1] is not None) is excused
+    assert (found.effective_build == NEW) is excused
+
+
+@pytest.mark.parametrize(("forget", "episodes_start"), [(60, 100), (180, 0)])
+def test_the_days_until_a_server_is_forgotten_are_the_operators(forget, episodes_start) -> None:
+    """A silence of a hundred days wipes the slate clean, or does not."""
+    state = seen((0, OLD, False), (100, OLD, False))
+
+    found = standing(state, at(100), forget_days=forget)
+
+    assert found is not None
+    assert found.episode is not None
+    assert found.episode.started == at(episodes_start)
+    assert found.first_seen // DAY == at(episodes_start) // DAY
