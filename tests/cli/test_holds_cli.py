@@ -12,7 +12,9 @@ from wehr.cli import main
 
 def run(*arguments: str | Path) -> Result:
     """One command."""
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+    return CliRunner(env={"COLUMNS": "200"}).invoke(
+        main, [str(argument) for argument in arguments], catch_exceptions=False
+    )
 
 
 @pytest.fixture(name="state")

@@ -28,7 +28,9 @@ CMDLET = [
 
 def run(*arguments: str | Path) -> str:
     """What a command prints that must end well."""
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(
+        main, [str(argument) for argument in arguments], catch_exceptions=False
+    )
     assert result.exit_code == 0, result.output
     return result.stdout
 

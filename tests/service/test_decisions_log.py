@@ -10,6 +10,8 @@ from structlog.testing import capture_logs
 
 from wehr.doors.milter import MilterClient
 from wehr.evidence import Session
+from wehr.service.config import Log
+from wehr.service.logs import configure
 
 START = datetime(2026, 10, 12, 9, 0, tzinfo=UTC).timestamp()
 CLIENT = Session(client_ip="203.0.113.10", helo="ex01.example.com", recipients=("example.org",))
@@ -21,6 +23,7 @@ HEADERS = [("Received", " " + messages.exchange("15.1.2507.16").partition(": ")[
 )
 def test_a_refusal_is_one_line_that_says_who_and_why(tmp_path: Path, mode: str, event: str) -> None:
     """Server, build, stage, reason, client and queue id; accepted mail is not logged."""
+    configure(Log())  # other tests may have set another level
     with (
         capture_logs() as lines,
         receiver(tmp_path, START, mode=mode) as wehr,
