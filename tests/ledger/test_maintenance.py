@@ -11,7 +11,7 @@ from wehr.ledger.journal import Entry, Position
 from wehr.ledger.maintenance import Cutoffs, Retention, cutoffs
 from wehr.ledger.memory import Limits
 from wehr.ledger.schema import servers
-from wehr.ledger.state import pack_state
+from wehr.ledger.state import observe, pack_state
 from wehr.ledger.store import Store, open_store
 
 
@@ -106,6 +106,20 @@ def test_a_state_that_lost_something_is_found(store: Store) -> None:
     assert all(before.ref in fault for fault in faults)
     assert faults[0].endswith("its state does not know all that its history holds")
     assert faults[1].endswith("its last event says in compliance, its state does not")
+
+
+def test_a_state_that_says_more_than_was_seen_is_found(store: Store) -> None:
+    """Where all messages are kept, a state must be what they say and no more; once some are gone, not less."""
+    carry(store, entry(sighting(0)), entry(sighting(5)))
+    (row,) = store.servers()
+    more = observe(row.state, sighting(7), compliant=False)
+    with store._write() as connection:
+        connection.execute(servers.update().values(state=pack_state(more)))
+
+    (fault,) = store.check()
+    assert fault.endswith("its state says more than its whole history holds")
+    store.prune(Retention(sightings=3), at(5))
+    assert list(store.check()) == []
 
 
 def test_a_backup_taken_in_use_is_a_store(store: Store, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ _COMMANDS = {
     "server": "List the servers seen, or show one.",
     "pause": "Stop the clock of a tenant or server for some days.",
     "exempt": "Leave a server, network or domain alone.",
+    "events": "List what people and the ladder changed.",
+    "store": "Migrate, check, back up, restore or copy the store.",
     "catalogue": "Ask what is known of a build.",
     "policy": "Show the ladder with its dates, or play the policy over time.",
     "config": "Check or show the configuration.",

@@ -93,8 +93,7 @@ def opened(file: Path | None, state: Path | None) -> Iterator[Stored]:
 @contextmanager
 def store_in(folder: Path, config: Config) -> Iterator[Stored]:
     """Open the store of a folder, to be judged by a configuration; bad ends have exit code 2."""
-    database = folder / "wehr.sqlite"
-    if not database.is_file():
+    if not config.store.url and not (folder / "wehr.sqlite").is_file():
         raise BadUse(
             f"there is no store in {folder}: start 'wehr serve' once, or name its folder with --state"
         )
@@ -105,7 +104,7 @@ def store_in(folder: Path, config: Config) -> Iterator[Stored]:
             Limits(memory_days=policy.memory_days, forget_days=policy.forget_days),
             mixed_enforced=policy.mixed == "enforce",
         )
-        with open_store(f"sqlite:///{database}", create=False) as store:
+        with open_store(config.store.at(folder), create=False) as store:
             for key, known in store.load_states():
                 ledger.merge(key, known)
             catalogue = load(overlays=overlays)

@@ -1,6 +1,6 @@
 """A node's own copy of what the store knew a while ago: for a start while the store is away.
 
-One file of frames (length, CRC-32, MessagePack): what is not about servers first, then servers by the hundred,
+One file of frames (length, CRC-32, MessagePack): what is not about servers, then servers by the hundred,
 then an empty list. It is written beside the old one and takes its place only when it is whole.
 """
 

@@ -281,6 +281,7 @@ class Store:
         self,
         *,
         ref: str | None = None,
+        server: str | None = None,
         since: float = 0.0,
         until: float | None = None,
         kinds: Sequence[str] = (),
@@ -288,8 +289,10 @@ class Store:
         actor: str | None = None,
         limit: int = 1000,
     ) -> list[Event]:
-        """What was changed, newest first."""
+        """What was changed, newest first; ``server`` is a name or reference, and any case of it."""
         query = select(events).where(events.c.at >= since)
+        if server is not None:
+            query = query.where(or_(*(column == server.lower() for column in (events.c.ref, events.c.name))))
         if until is not None:
             query = query.where(events.c.at < until)
         if kinds:
