@@ -19,6 +19,7 @@ from wehr.evidence import parse_build
 from wehr.ledger import Ledger
 from wehr.policy import Action, Holds, Reason, ServerKey
 from wehr.policy.clock import stopped
+from wehr.policy.ladder import notice, stage_at
 from wehr.policy.pauses import QUOTA, Pause, cancel, granted, request, used
 from wehr.policy.scope import Exemption
 
@@ -52,6 +53,7 @@ class Histories(RuleBasedStateMachine):
         self.pauses, self.exemptions = (), ()
         self.known = [{}, {}]
         self.hardest = [{}, {}]
+        self.spared = {}
 
     # What happens
 
@@ -120,10 +122,28 @@ class Histories(RuleBasedStateMachine):
 
     def reload(self, **changes):
         """Another configuration or catalogue, on both nodes at once."""
+        for node in (0, 1):
+            self.note_who_is_still_only_reported(node)
         self.policy = {**self.policy, **changes}
         for rig in self.rigs:
             rig.clock.now = self.now
             rig.reload(self.policy, self.catalogue)
+
+    def note_who_is_still_only_reported(self, node):
+        """A change must leave them what they were promised, or the shortest notice there is."""
+        rig = self.rigs[node]
+        today = datetime.fromtimestamp(self.now, UTC).date()
+        for key, _ in rig.ledger:
+            standing = rig.ledger.standing(key, self.now)
+            if standing is None or standing.episode is None or standing.effective_build is None:
+                continue
+            shown = rig.gate.setting.catalogue.assess(standing.effective_build, today)
+            stops = rig.gate.holds.stops(key)
+            ladder, place = rig.gate.setting.policy.course(shown, standing.episode, stops, self.now)
+            if not ladder.stages[stage_at(ladder, place) - 1].minutes:
+                left = min(SHORTEST_NOTICE, notice(ladder) - place)
+                who = node, key, standing.episode.started, standing.effective_build
+                self.spared[who] = max(self.spared.get(who, 0.0), self.now + left)
 
     @rule(seed=st.integers(0, 99))
     def nodes_meet(self, seed):
@@ -140,7 +160,7 @@ class Histories(RuleBasedStateMachine):
             for key, history in known.items():
                 together.setdefault(key, set()).update(history)
         self.known = [{key: set(value) for key, value in together.items()} for _ in range(2)]
-        self.hardest = [{}, {}]
+        self.hardest, self.spared = [{}, {}], {}
         self.check_that_all_nodes_decide_the_same(seed)
 
     @rule(node=nodes, name=names, address=addresses, build=st.sampled_from([*BUILDS, CLEAN]))
@@ -226,6 +246,9 @@ class Histories(RuleBasedStateMachine):
             if ok is False and key.network == entry.key.network
         )
         assert self.now - first >= SHORTEST_NOTICE
+        standing = self.rigs[node].ledger.standing(entry.key, self.now)
+        who = node, entry.key, standing.episode.started, standing.effective_build
+        assert self.now >= self.spared.get(who, 0.0)
         assert not stopped(
             [stop for stop in self.rigs[node].gate.holds.stops(entry.key, address) if stop.reason], self.now
         )

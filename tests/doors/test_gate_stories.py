@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
-from gates import DAY, START, Rig, client, trace
+from gates import CATALOGUE, DAY, START, Rig, client, trace
 
+from wehr.catalogue import Catalogue
 from wehr.policy import Holds, Reason
 from wehr.policy.pauses import Pause
 from wehr.policy.scope import Exemption
@@ -259,3 +261,23 @@ def test_another_ladder_after_a_reload_skips_no_notice(ladder):
     assert set(codes(rig, range(26, 30))) == {"250"}
     assert rig.entries[-1].decision.ladder == ladder
     assert rig.entries[-1].decision.stage == 1
+
+
+def test_a_catalogue_that_learns_late_of_an_exploited_hole_skips_no_notice():
+    """The hole was listed years ago, and the urgent ladder is for such: it begins with the import."""
+    ignorant = Catalogue(
+        CATALOGUE.products,
+        [msgspec.structs.replace(flaw, exploited=None) for flaw in CATALOGUE.flaws],
+        CATALOGUE.sources,
+        CATALOGUE.date,
+    )
+    policy = {"ladder_rules": [{"use": "urgent", "exploited": True}]}
+    rig = Rig(policy, catalogue=ignorant)
+    codes(rig, range(0, 26, 5), OLDER)
+    assert rig.entries[-1].decision.ladder == "exchange-online"
+    rig.reload(policy, CATALOGUE)
+
+    assert set(codes(rig, range(26, 30), OLDER)) == {"250"}
+    assert (rig.entries[-1].decision.ladder, rig.entries[-1].decision.stage) == ("urgent", 1)
+    codes(rig, [31], OLDER)
+    assert (rig.entries[-1].decision.ladder, rig.entries[-1].decision.stage) == ("urgent", 2)
