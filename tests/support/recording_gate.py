@@ -18,3 +18,7 @@ class RecordingGate:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    def ask_early(self, session: Session, transaction: str) -> str | None:
+        """The same without a message."""
+        return self.ask(session, (), f"early {transaction}")

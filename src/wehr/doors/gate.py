@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from wehr.catalogue import Catalogue
-from wehr.evidence import Confidence, Own, Session, Sighting, handover, sighting
+from wehr.doors.early import Early
+from wehr.evidence import Confidence, Own, Relation, Session, Sighting, handover, sighting
 from wehr.ledger import Entry, Ledger, reference
 from wehr.policy import (
     Action,
@@ -41,6 +42,8 @@ class Setting(Struct, frozen=True):
     """Where the public status pages are, without the reference; empty if there are none."""
     software: frozenset[str] = frozenset({"exchange"})
     """The families that the catalogue knows: nothing is remembered of others."""
+    let_through: float = 600.0
+    """Seconds between two transactions of a client refused early that go on to the headers."""
 
 
 class Gate:
@@ -79,6 +82,7 @@ class Gate:
         self._record = record
         self._on_error = on_error
         self._today: tuple[float, date] = (0.0, date.min)
+        self._early = Early()
 
     def ask(self, session: Session, trace: Sequence[bytes], queue_id: str) -> str | None:
         """The whole SMTP reply to refuse with, or None to accept. Never raises: an error accepts.
@@ -88,14 +92,30 @@ class Gate:
         try:
             return self._ask(session, trace, queue_id)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the sender's mail
-            self.counts[Action.ACCEPT, Reason.INTERNAL_ERROR] += 1
-            self._on_error(error)
+            self._failed(error)
             return None
+
+    def ask_early(self, session: Session, transaction: str = "") -> str | None:
+        """The same before the headers, at MAIL or RCPT, from what is remembered of the client alone.
+
+        Refused is only who is refused all hour anyway, and has shown nothing but that one server. One
+        ``transaction`` (the mail system's name for it, the same at all its steps) every few minutes is let
+        through to the headers, to see a cure. None leaves the message to them. Nothing is remembered of it.
+        """
+        try:
+            return self._ask_early(session, transaction)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(error)
+            return None
+
+    def _failed(self, error: Exception) -> None:
+        self.counts[Action.ACCEPT, Reason.INTERNAL_ERROR] += 1
+        self._on_error(error)
 
     def _ask(self, session: Session, trace: Sequence[bytes], queue_id: str) -> str | None:
         setting = self.setting
         now = self._clock()
-        found = handover(trace, session, setting.own)
+        found, client = handover(trace, session, setting.own), session
         if found.client_ip != session.client_ip:
             # A trusted relay stood in between: it is the host before it that scope and exemptions are about.
             session = msgspec.structs.replace(
@@ -108,21 +128,87 @@ class Gate:
                 seen, None, None, None, scope=scopes[0], policy=setting.policy, key=self.secret, now=now
             )
             self.counts[Action.ACCEPT, decision.reason] += 1
+            self._early.forget(client, now + setting.policy.memory_days * _DAY)
             return None
         results = [(self._judge(seen, scope, session, queue_id, now), scope) for scope in scopes]
         decision = mildest(decision for decision, _ in results)
         self.counts[decision.action if decision.refused else Action.ACCEPT, decision.reason] += 1
+        # Behind a trusted relay it is not the client that is refused.
+        all_hour = client is session and _all_hour(decision)
+        if not all_hour:
+            self._early.forget(client, now + setting.policy.memory_days * _DAY)
         if not decision.refused:
             return None
+        keys = {scope.tenant: ServerKey(scope.tenant, seen.name, seen.network) for scope in scopes}
+        if all_hour:
+            self._early.learn(client, keys, now)
         scope = next(scope for candidate, scope in results if candidate is decision)
-        token = reference(ServerKey(scope.tenant, seen.name, seen.network), self.secret)
+        return self._refusal(decision, keys[scope.tenant], seen.software)
+
+    def _refusal(self, decision: Decision, key: ServerKey, software: str) -> str | None:
+        setting = self.setting
+        token = reference(key, self.secret)
         return reply(
             decision,
             setting.host,
-            software=seen.software,
+            software=software,
             url=f"{setting.status_url}/s/{token}" if setting.status_url else "",
             reference=token,
             texts=setting.policy.texts,
+        )
+
+    def _ask_early(self, session: Session, transaction: str) -> str | None:
+        setting = self.setting
+        keys = self._early.known(session)
+        if not keys or (setting.policy.tenants and not session.recipients):
+            return None
+        now = self._clock()
+        results = []
+        for scope in setting.scoping.resolve(session):
+            key = keys.get(scope.tenant)
+            decision = self._foresee(key, scope, session, now) if key else None
+            if not (key and decision and _all_hour(decision)):
+                return None
+            results.append((decision, key))
+        decision, key = results[0]
+        state = self._ledger.get(key)
+        if state is None or self._early.lets_through(
+            session, transaction, state.last_seen, now, setting.let_through
+        ):
+            return None
+        self.counts[decision.action, decision.reason] += 1
+        return self._refusal(decision, key, state.software)
+
+    def _foresee(self, key: ServerKey, scope: Scope, session: Session, now: float) -> Decision | None:
+        """What would be decided if the server showed again what it last showed; None if that is not sure."""
+        setting = self.setting
+        state, standing = self._ledger.get(key), self._ledger.standing(key, now)
+        if state is None or standing is None or standing.effective_build is None:
+            return None
+        if state.client_ip != session.client_ip or not self._ledger.alone(key):
+            return None
+        seen = Sighting(
+            now,
+            key.name,
+            key.network,
+            state.software,
+            standing.effective_build,
+            Relation.DIRECT,
+            Confidence.PLAUSIBLE,
+            session.client_ip,
+            session.client_name,
+        )
+        assessment = setting.catalogue.assess(standing.effective_build, self._day(now), state.software)
+        return decide(
+            seen,
+            assessment,
+            standing,
+            assessment,
+            scope=scope,
+            policy=setting.policy,
+            stops=self.holds.stops(key, session.client_ip, session.client_name),
+            key=self.secret,
+            now=now,
         )
 
     def _judge(self, seen: Sighting, scope: Scope, session: Session, queue_id: str, now: float) -> Decision:
@@ -168,3 +254,8 @@ class Gate:
             day = datetime.fromtimestamp(start, UTC).date()
             self._today = (start, day)
         return day
+
+
+def _all_hour(decision: Decision) -> bool:
+    """Whether the server is blocked in every minute: the last stage."""
+    return decision.refused and decision.action is Action.BLOCK and decision.block == 60

@@ -90,6 +90,11 @@ class Ledger:
         """What is remembered of a server."""
         return self._states.get(key)
 
+    def alone(self, key: ServerKey) -> bool:
+        """Whether a server is the only one known in its network."""
+        network = self._networks.get((key.tenant, key.network))
+        return network is not None and network.names == [key]
+
     def observe(self, key: ServerKey, sighting: Sighting, compliant: bool | None) -> ServerState:
         """Remember one sighting; ``compliant`` is how it was judged, None if that cannot be told."""
         old = self._states.get(key)

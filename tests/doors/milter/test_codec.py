@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wehr.doors.milter import codec
-from wehr.doors.milter.codec import KEPT, LIMIT, Frames, Offer, ProtocolError
+from wehr.doors.milter.codec import KEPT, LIMIT, Frames, Offer
+from wehr.doors.wire import ProtocolError
 
 TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=50)
 FRAMES = st.lists(st.tuples(st.sampled_from(b"ABCDEHKLMNOQRTUacy"), st.binary(max_size=300)), max_size=20)

@@ -8,17 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wehr.doors.milter import codec
-from wehr.doors.milter.codec import Offer, ProtocolError, encode_connect, encode_macros, encode_strings, frame
-from wehr.doors.milter.session import (
-    ACCEPTED,
-    MAX_DOMAINS,
-    MAX_FIELD,
-    MAX_FIELDS,
-    MAX_MESSAGE,
-    MAX_TRACE,
-    MilterSession,
-    Phase,
-)
+from wehr.doors.milter.codec import Offer, encode_connect, encode_macros, encode_strings, frame
+from wehr.doors.milter.session import ACCEPTED, MAX_MESSAGE, MilterSession, Phase
+from wehr.doors.wire import MAX_DOMAINS, MAX_FIELD, MAX_FIELDS, MAX_TRACE, ProtocolError
 from wehr.evidence.types import Session
 
 POSTFIX = Offer(6, 0x1FF, 0x1FFFFF)

@@ -5,9 +5,10 @@ system's side of the same protocol, for the demonstration, the tests and the ben
 """
 
 from wehr.doors.milter.client import AsyncMilterClient, ClientSession, MilterClient
-from wehr.doors.milter.codec import Offer, ProtocolError
+from wehr.doors.milter.codec import Offer
 from wehr.doors.milter.server import Counters, Event, Gate, Limits, MilterServer
 from wehr.doors.milter.session import MilterSession
+from wehr.doors.wire import ProtocolError
 
 __all__ = [
     "AsyncMilterClient",

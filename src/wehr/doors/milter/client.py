@@ -6,7 +6,8 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 
 from wehr.doors.milter import codec
-from wehr.doors.milter.codec import Frames, Offer, ProtocolError
+from wehr.doors.milter.codec import Frames, Offer
+from wehr.doors.wire import ProtocolError
 from wehr.evidence.types import Session
 
 POSTFIX = Offer(6, 0x1FF, 0x1FFFFF)

@@ -5,11 +5,12 @@ Nothing official describes the protocol; the sources are Sendmail's ``include/li
 ``libmilter/engine.c``, and Postfix's ``src/milter/milter8.c``.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from struct import Struct as Layout
 
 from msgspec import Struct
+
+from wehr.doors.wire import ProtocolError, refusal
 
 # Commands of the mail system (SMFIC_*).
 ABORT, BODY, CONNECT, MACRO, END_OF_MESSAGE = b"ABCDE"
@@ -55,13 +56,6 @@ LIMIT = 1 << 26
 
 _PREFIX = Layout(">IB")
 _OFFER = Layout(">III")
-_MAX_REPLY = 510  # RFC 5321 section 4.5.3.1.5: 512 with CR LF
-_REPLY = re.compile(rb"([45])\d\d \1\.\d{1,3}\.\d{1,3} .*[^ ].*")
-_UNSAFE = re.compile(rb"[^ -$&-~]")
-
-
-class ProtocolError(Exception):
-    """The peer does not speak the milter protocol; the connection is of no use any more."""
 
 
 class Frames:
@@ -224,16 +218,9 @@ def decode_connect(payload: bytes) -> tuple[bytes, bytes]:
 
 
 def encode_reply(line: str) -> bytes:
-    """The frame that answers with an SMTP line such as ``450 4.7.230 text``: never malformed on the wire.
-
-    A malformed line would make Postfix answer 451 and drop the filter for the session, and a lone ``%``
-    makes Sendmail refuse for good, so what is not printable ASCII, and ``%``, becomes ``?`` and what
-    exceeds 510 bytes is cut.
+    """The frame that answers with an SMTP line such as ``450 4.7.230 text``.
 
     Raises:
-        ValueError: not a 4xx or 5xx code, the enhanced code of the same class, and a text.
+        ValueError: it is no refusal.
     """
-    text = _UNSAFE.sub(b"?", line.encode("ascii", "replace"))[:_MAX_REPLY]
-    if not _REPLY.fullmatch(text):
-        raise ValueError(f"not a refusal in SMTP: {line[:_MAX_REPLY]!r}")
-    return frame(REPLY_CODE, text + b"\0")
+    return frame(REPLY_CODE, refusal(line) + b"\0")

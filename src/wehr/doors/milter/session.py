@@ -19,17 +19,10 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from wehr.doors.milter import codec
-from wehr.doors.milter.codec import HEADER, MACRO, Offer, ProtocolError
+from wehr.doors.milter.codec import HEADER, MACRO, Offer
+from wehr.doors.wire import MAX_DOMAINS, MAX_FIELD, MAX_FIELDS, MAX_TRACE, ProtocolError
 from wehr.evidence.types import Session
 
-MAX_FIELDS = 100
-"""Received fields kept of a message; mail systems themselves take 50 or 100 for a loop."""
-MAX_FIELD = 8 << 10
-"""Bytes kept of one such field."""
-MAX_TRACE = 128 << 10
-"""Bytes kept of all such fields of a message."""
-MAX_DOMAINS = 1000
-"""Recipient domains kept of a message; one with more is accepted, for nobody could say whose it is."""
 MAX_MESSAGE = 32 << 20
 """Bytes that a message may bring before the end of its headers: by then it is an attempt to keep us busy."""
 

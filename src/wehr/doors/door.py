@@ -1,0 +1,310 @@
+"""What all doors share: sockets, limits, counters, and that whatever goes wrong, mail flows.
+
+One asyncio protocol object a connection, no tasks, one timer for all. A door differs from others in its
+session alone, which takes bytes and gives bytes. A gate that fails means that the message is accepted,
+and a connection that is cut off leaves the mail system to its own default, which is to be the same.
+"""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, cast
+
+from msgspec import Struct
+
+from wehr.doors.sockets import bind_unix
+from wehr.doors.wire import ProtocolError
+from wehr.evidence.types import Session
+
+# Linux only; elsewhere a TCP door works, but may stall on delayed acknowledgements.
+_TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+
+_LINES_PER_SWEEP = 10
+"""Log lines of one kind between two sweeps; the rest is summed up in one more."""
+
+
+class Gate(Protocol):
+    """Who decides; the same behind every door."""
+
+    def ask(self, session: Session, trace: Sequence[bytes], queue_id: str) -> str | None:
+        """The whole SMTP line (``450 4.7.230 ...``) to refuse with, or None to accept. Must be quick."""
+
+    def ask_early(self, session: Session, transaction: str) -> str | None:
+        """The same at a step of a transaction (MAIL, RCPT) where no header is known yet."""
+
+
+class Event(StrEnum):
+    """What the door has to say for itself. A closed set."""
+
+    PROTOCOL_ERROR = "protocol-error"
+    TIMEOUT = "timeout"
+    OVERLOAD = "overload"
+    GATE_ERROR = "gate-error"
+
+
+OnEvent = Callable[[Event, str], None]
+
+
+class Limits(Struct, frozen=True):
+    """What a mail system may cost us.
+
+    ``connections`` are open at the same time: a mail system has one for each SMTP session. ``idle`` seconds
+    without a complete frame end a connection: as long as an SMTP session may be silent, and then some.
+    ``sweep`` seconds lie between two looks for idle ones. ``unread`` bytes of answers may wait for a peer.
+    """
+
+    connections: int = 5000
+    idle: float = 3600
+    sweep: float = 60
+    unread: int = 64 << 10
+
+
+class Counters:
+    """What the door has seen so far; plain integers, for a metrics page to read."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.messages = 0
+        self.refused_4xx = 0
+        self.refused_5xx = 0
+        self.protocol_errors = 0
+        self.timeouts = 0
+        self.overloads = 0
+        self.gate_errors = 0
+
+
+class DoorSession(Protocol):
+    """One connection of a mail system, without sockets."""
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a message has begun and is not decided."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is to be said."""
+
+    @property
+    def pending(self) -> int:
+        """Bytes held back until what they belong to is complete."""
+
+    def receive(self, data: bytes) -> bytes:
+        """Take what arrived, return what to answer.
+
+        Raises:
+            ProtocolError: the connection is to be closed.
+        """
+
+
+class Door:
+    """Listens, and asks the gate about every message. A door of one kind makes its sessions."""
+
+    def __init__(self, gate: Gate, limits: Limits | None = None, on_event: OnEvent | None = None) -> None:
+        """Answer what ``gate`` says; tell ``on_event`` what an administrator should read, rate-limited."""
+        self.limits = limits or Limits()
+        self.counters = Counters()
+        self.open: set[Connection] = set()
+        self.gate = gate
+        self._on_event = on_event or (lambda event, text: None)
+        self._told: Counter[Event] = Counter()
+        self._listeners: list[asyncio.AbstractServer] = []
+        self._paths: list[tuple[Path, int]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Event | None = None
+
+    async def listen_tcp(self, host: str, port: int) -> int:
+        """Listen on TCP; return the port, which tells the chosen one for port 0.
+
+        Raises:
+            OSError: the address is taken or not ours.
+        """
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self), host, port, backlog=1024, reuse_address=True
+        )
+        self._started(server)
+        return cast("int", server.sockets[0].getsockname()[1])
+
+    async def listen_on(self, listener: socket.socket) -> None:
+        """Take connections of a listening socket that other processes may share; it is closed at the end."""
+        loop = asyncio.get_running_loop()
+        serve = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
+        self._started(await serve(lambda: Connection(self), sock=listener, backlog=1024))
+
+    async def listen_unix(self, path: str | Path, mode: int = 0o660, group: str | int | None = None) -> None:
+        """Listen on a unix socket of this mode and group; one that a dead process left behind is replaced.
+
+        Raises:
+            OSError: a live process listens there, it is not a socket, or the folder is not writable.
+            LookupError: there is no such group.
+        """
+        path = Path(path)
+        listener = bind_unix(path, mode, group)
+        server = await asyncio.get_running_loop().create_unix_server(
+            lambda: Connection(self), sock=listener, backlog=1024
+        )
+        self._paths.append((path, path.stat().st_ino))
+        self._started(server)
+
+    async def close(self, drain: float = 5) -> None:
+        """Stop listening; let messages under way be answered for up to ``drain`` seconds, then hang up."""
+        for listener in self._listeners:
+            listener.close()
+        for path, inode in self._paths:
+            with suppress(OSError):
+                if path.stat().st_ino == inode:
+                    path.unlink()
+        self._drained = asyncio.Event()
+        self.check_drained()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._drained.wait(), drain)
+        for connection in tuple(self.open):
+            connection.hang_up()
+        await asyncio.sleep(0)  # the round of the loop in which their sockets are closed
+        if self._timer:
+            self._timer.cancel()
+
+    def sweep(self) -> None:
+        """Hang up on who was idle for too long, and say what was left unsaid. The server's timer calls it."""
+        too_long = self.limits.idle / self.limits.sweep
+        for connection in tuple(self.open):
+            connection.idle_sweeps += 1
+            if connection.idle_sweeps > too_long:
+                self.counters.timeouts += 1
+                self.tell(Event.TIMEOUT, f"{connection.peer} sent nothing for {self.limits.idle:g} s")
+                connection.hang_up()
+        for event, count in self._told.items():
+            if count > _LINES_PER_SWEEP:
+                self._on_event(event, f"{count - _LINES_PER_SWEEP} more of the kind")
+        self._told.clear()
+
+    def tell(self, event: Event, text: str) -> None:
+        """Tell the administrator, but not too often."""
+        self._told[event] += 1
+        if self._told[event] <= _LINES_PER_SWEEP:
+            self._on_event(event, text)
+
+    def new_session(self) -> DoorSession:
+        """What speaks the door's protocol on a new connection."""
+        raise NotImplementedError
+
+    def answer(
+        self, ask: Callable[[], str | None], encode: Callable[[str], bytes], accepted: bytes, queue_id: str
+    ) -> bytes:
+        """The gate's answer as it goes on the wire; an error in there is never the sender's problem."""
+        self.counters.messages += 1
+        try:
+            line = ask()
+            if line is None:
+                return accepted
+            answer = encode(line)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the message is accepted
+            self.counters.gate_errors += 1
+            self.tell(Event.GATE_ERROR, f"accepted {queue_id or 'a message'} after {error!r}"[:500])
+            return accepted
+        if line.startswith("4"):
+            self.counters.refused_4xx += 1
+        else:
+            self.counters.refused_5xx += 1
+        return answer
+
+    def check_drained(self) -> None:
+        """While closing: notice that no message is under way any more."""
+        if self._drained and not any(connection.session.in_message for connection in self.open):
+            self._drained.set()
+
+    @property
+    def closing(self) -> bool:
+        """Whether the server is being closed."""
+        return self._drained is not None
+
+    def _started(self, server: asyncio.AbstractServer) -> None:
+        self._listeners.append(server)
+        if self._timer is None:
+            self._wait_for_sweep()
+
+    def _wait_for_sweep(self) -> None:
+        def tick() -> None:
+            self._wait_for_sweep()
+            self.sweep()
+
+        self._timer = asyncio.get_running_loop().call_later(self.limits.sweep, tick)
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a mail system."""
+
+    __slots__ = ("_quick_ack", "_server", "_transport", "idle_sweeps", "session")
+
+    def __init__(self, server: Door) -> None:
+        self.session = server.new_session()
+        self.idle_sweeps = 0
+        self._server = server
+        self._quick_ack: socket.socket | None = None
+
+    @property
+    def peer(self) -> str:
+        """Who it is, for a log line."""
+        peer = self._transport.get_extra_info("peername")
+        return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a local mail system"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, unless there are too many."""
+        self._transport = cast("asyncio.Transport", transport)
+        server = self._server
+        server.counters.connections += 1
+        if len(server.open) >= server.limits.connections or server.closing:
+            server.counters.overloads += 1
+            server.tell(Event.OVERLOAD, f"turned away {self.peer}: {len(server.open)} connections")
+            self._transport.abort()
+            return
+        server.open.add(self)
+        self._transport.set_write_buffer_limits(server.limits.unread)
+        sock = transport.get_extra_info("socket")
+        if sock.family != socket.AF_UNIX:
+            self._quick_ack = sock  # TCP_NODELAY is set by the event loop
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what is to be answered.
+
+        Postfix does not set TCP_NODELAY. It sends the envelope in one write, which we leave unanswered, and
+        the headers in the next, which its kernel holds back (Nagle) until ours acknowledges the first; and
+        that waits 40 ms for an answer to put the acknowledgement on. So wherever we do not answer, we have
+        the acknowledgement sent at once. The kernel forgets the option, so it is set each time.
+        """
+        try:
+            answers = self.session.receive(data)
+        except ProtocolError as error:
+            self._cut_off(str(error))
+            return
+        if not self.session.pending:  # who sends a frame drop by drop counts as idle
+            self.idle_sweeps = 0
+        if answers:
+            self._transport.write(answers)
+        elif self._quick_ack and _TCP_QUICKACK is not None:
+            self._quick_ack.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
+        if self.session.closed:
+            self._transport.close()
+        if self._server.closing:
+            self._server.check_drained()
+
+    def pause_writing(self) -> None:
+        """The peer reads no answers, though it must wait for each of them: it is none of ours."""
+        self._cut_off("answers are not read")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._server.open.discard(self)
+        self._server.check_drained()
+
+    def hang_up(self) -> None:
+        """Close without waiting for anything."""
+        self._transport.abort()
+
+    def _cut_off(self, why: str) -> None:
+        self._server.counters.protocol_errors += 1
+        self._server.tell(Event.PROTOCOL_ERROR, f"cut off {self.peer}: {why}")
+        self.hang_up()
