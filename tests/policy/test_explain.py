@@ -1,15 +1,23 @@
 """Explanations: what is said of a decision, in which order, and that it is true."""
 
+import re
+from datetime import UTC, datetime
+
 import msgspec
 import pytest
 from hypothesis import given
-from policy_cases import DAY, KEY, OLD, SERVER, START, assessment, moments, sighting, standing
+from policy_cases import DAY, KEY, OLD, SERVER, START, assessment, missing, moments, sighting, standing
 
+from wehr.catalogue import load
 from wehr.catalogue.types import Note, State
+from wehr.evidence.build import parse_build
 from wehr.evidence.types import Relation
 from wehr.policy import Mode, Policy, Reason, Scope, Stop, decide
 from wehr.policy.explain import explain
+from wehr.policy.selection import LadderRule
 from wehr.policy.types import Action
+
+CATALOGUE = load()
 
 BAD = assessment(OLD, recommended_builds=((15, 1, 2507, 61),))
 
@@ -131,3 +139,116 @@ def test_every_note_of_the_catalogue_has_its_words():
     _, texts = explained(1, known=assessment(notes=tuple(Note), state=State.UNSUPPORTED))
 
     assert texts["assessment"].count(";") >= len(Note)
+
+
+def whole(build=OLD, *, days=65.25, known=None, more=None, **changes):
+    """Every paragraph as it is read, heading and text, for a decision of the real catalogue's."""
+    now = START + days * DAY
+    known = known or CATALOGUE.assess(parse_build(build), datetime.fromtimestamp(now, UTC).date())
+    seen = sighting(build, **changes)
+    case = {"policy": Policy(), "now": now}
+    decision = decide(seen, known, standing(build), known, scope=Scope(), key=KEY, **case)
+    items = explain(
+        *(decision, seen, known, standing(build)),
+        effective=more or known,
+        server=SERVER,
+        key=KEY,
+        catalogue=CATALOGUE,
+        **case,
+    )
+    return {item.heading: item.text for item in items}
+
+
+def test_an_explanation_read_from_end_to_end():
+    """Every sentence; the sources and figures are the catalogue's."""
+    texts = whole()
+
+    assert re.fullmatch(
+        r"This hour: blocked (\d\d:\d\d)-(\d\d:\d\d), throttled \2-\d\d:\d\d\. "
+        r"The next hour: blocked (\d\d:\d\d)-(\d\d:\d\d), throttled \4-\d\d:\d\d\.",
+        texts.pop("Windows (UTC)"),
+    )
+    assert texts.pop("Sources").startswith(f"Catalogue of {CATALOGUE.date}. Microsoft Learn, Exchange Server")
+    assert texts.pop("What the catalogue says").startswith(
+        "Exchange Server 2016 CU23 Jan23SU (15.1.2507.17) is unsupported; released 2023-01-10; without "
+        "support since 2025-10-15; missing Feb23SU, Mar23SU, Jun23SU, Aug23SU, Aug23SUv2 and "
+    )
+    cure = texts.pop("What would lift it")
+    assert cure.startswith(
+        "A message from this server that shows 15.1.2507.61, the least build that is accepted, or a newer "
+        "one (recommended: 15.2."
+    )
+    assert cure.endswith(
+        "): it is let in with that message, at once. A pause or an exemption stops the clock meanwhile."
+    )
+    assert texts == {
+        "Evidence": (
+            "Exchange server 15.1.2507.17, direct; calls itself ex01.corp.example (confirmed). "
+            "Received: from client by ex01.corp.example with Microsoft SMTP Server"
+        ),
+        "Rule that decides": (
+            "Out of compliance by the rule 'floor': below the least build accepted, 15.1.2507.61, since "
+            "2026-09-08 (Exchange Team Blog, 2 September 2026 (4552717))."
+        ),
+        "Decision": (
+            "throttle (throttled): out of date; throttled in these minutes; only reported, so the message was "
+            "accepted; mail is taken again from 15:39 UTC."
+        ),
+        "Stage": (
+            "Stage 5 of 8 of the ladder exchange-online; since 2026-11-30 09:17 UTC; throttled 30 min/h, "
+            "blocked 5 min/h; first detected 2026-10-01 09:17 UTC; stage 6 (throttled 30 min/h, blocked "
+            "10 min/h) from 2026-12-10 09:17 UTC."
+        ),
+    }
+
+
+def test_the_two_hours_that_are_told_are_this_one_and_the_next():
+    """With the minutes in which the server is refused, and the next hour's as that hour tells them itself."""
+    first, second = whole(days=65.25)["Windows (UTC)"], whole(days=65.25 + 1 / 24)["Windows (UTC)"]
+
+    assert (
+        first.partition("The next hour: ")[2] == second.partition(". ")[0].removeprefix("This hour: ") + "."
+    )
+
+
+def test_a_floor_that_is_not_certain_says_so():
+    """And where no build of a product is accepted, the newer products' builds are what helps."""
+    texts = whole("8.3.83.6")
+
+    assert texts["Rule that decides"] == (
+        "Out of compliance by the rule 'floor': no build of 8 is accepted any more, since 2023-08-01 "
+        "(Exchange Team Blog, 8 May 2023 (3815328); the day from reports of its start; not certain)."
+    )
+    assert "that shows 15.2." in texts["What would lift it"]
+
+
+def test_what_is_not_there_is_left_out_of_the_evidence():
+    """No build, no name, no line; a software without a name of its own is called as it is."""
+    _, texts = explained(
+        1, seen=sighting(None, software="qmail", name="", line="", relation=Relation.NONE), known=None
+    )
+
+    assert texts["evidence"] == "qmail, no build, none"
+
+
+def test_the_stage_is_that_of_the_highest_build_shown():
+    """As decision and report have it: a rule for the older stamp does not count."""
+    policy = Policy(ladder_rules=(LadderRule(use="urgent", builds=("15.1.2507.17",)),))
+    better = assessment("15.1.2507.35")
+    case = {"policy": policy, "now": START + 10 * DAY}
+    for effective, ladder in ((better, "exchange-online"), (BAD, "urgent"), (None, "urgent")):
+        decision = decide(sighting(), BAD, standing(), effective, scope=Scope(), key=KEY, **case)
+        items = explain(decision, sighting(), BAD, standing(), effective=effective, **case)
+
+        assert decision.ladder == ladder
+        assert f"of the ladder {ladder};" in next(it.text for it in items if it.topic == "stage")
+
+
+def test_long_lists_are_cut_and_counted():
+    """Five are named."""
+    updates = tuple(missing(f"SU{number}", certain=number > 0) for number in range(7))
+    _, texts = explained(1, known=assessment(missing_updates=updates))
+
+    assert "missing SU0 (perhaps), SU1, SU2, SU3, SU4 and 2 more" in texts["assessment"]
+    _, texts = explained(1, known=assessment(missing_updates=updates[:5]))
+    assert "missing SU0 (perhaps), SU1, SU2, SU3, SU4." in texts["assessment"]

@@ -190,7 +190,9 @@ def _opening(stretch: Window) -> str:
 
 def _cured(assessment: Assessment, least: Build | None) -> str:
     recommended = [format_build(build) for build in assessment.recommended_builds]
-    wanted = f"one of {_some(recommended)}" if recommended else "a build that meets the rules"
+    wanted = _some(recommended) or "a build that meets the rules"
+    if len(recommended) > 1:
+        wanted = f"one of {wanted}"
     if least is not None:
         others = [build for build in recommended if build != format_build(least)]
         better = f" (recommended: {_some(others)})" if others else ""
