@@ -9,7 +9,7 @@ MAX_BLOCK = 1 << 20
 """Bytes of a header block that are looked at."""
 
 # At each line: a Received field with its folded lines, or the blank line that ends the header.
-_FIELD_OR_END = re.compile(rb"\n(?:(?i:received)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)|\r?\n)")
+_FIELD_OR_END = re.compile(rb"\n(?:(?i:received)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*)|\r?\n)")
 
 
 def split_headers(block: bytes) -> list[bytes]:

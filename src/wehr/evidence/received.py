@@ -22,11 +22,11 @@ _DEPTH = 4
 def _comment(depth: int) -> bytes:
     """A comment with ``depth`` levels inside.
 
-    Possessive, and without quoted pairs: with them, what an open parenthesis scans in vain could hold any
+    Atomic, and without quoted pairs: with them, what an open parenthesis scans in vain could hold any
     number of others that do so again. A row of open ones costs at most ``depth`` times its length.
     """
     inner = rb"|" + _comment(depth - 1) if depth else rb""
-    return rb"\((?:[^()]++" + inner + rb")*+\)"
+    return rb"\((?>(?:[^()]++" + inner + rb")*)\)"
 
 
 _KEYWORD = rb"[Ff][Rr][Oo][Mm]|[Ff][Oo][Rr]|[Bb][Yy]|[Vv][Ii][Aa]|[Ww][Ii][Tt][Hh]|[Ii][Dd]"
@@ -34,22 +34,22 @@ _KEYWORD = rb"[Ff][Rr][Oo][Mm]|[Ff][Oo][Rr]|[Bb][Yy]|[Vv][Ii][Aa]|[Ww][Ii][Tt][H
 _WORD = rb"([^ ();]{0,255}+)[^ ();]*+ ?"
 # What follows the word, up to the next keyword (which "ID (1493616)" of Runbox is not). A parenthesis that is
 # never closed is an ordinary character.
-_PHRASE = rb"(?: ?(?:" + _comment(_DEPTH) + rb"|(?!(?:" + _KEYWORD + rb") (?!\(\d))[^ ();]++|[()]))*+"
+# Atomic groups, where one would write "*+" after a group: Python before 3.11.5 (Debian 12 has 3.11.2) reads
+# those wrongly (CPython gh-101955, gh-106052).
+_PHRASE = rb"(?>(?: ?(?:" + _comment(_DEPTH) + rb"|(?!(?:" + _KEYWORD + rb") (?!\(\d))[^ ();]++|[()]))*)"
 _NOTE = rb"(" + _PHRASE + rb") ?"
 
 # The clauses in the order that RFC 5321 gives them, as six in seven fields have them: one match.
 _IN_ORDER = re.compile(
-    rb"(?:[Ff]rom " + _WORD + _NOTE + rb")?+by " + _WORD + _NOTE
-    + rb"(?:with " + _NOTE + rb")?+(?:id " + _WORD + rb"(?:via " + _PHRASE + rb" ?)?+)?+(?:(for )|(?=;|$))",
+    rb"(?:[Ff]rom " + _WORD + _NOTE + rb")?by " + _WORD + _NOTE
+    + rb"(?:with " + _NOTE + rb")?(?:id " + _WORD + rb"(?:via " + _PHRASE + rb" ?)?)?(?:(for )|(?=;|$))",
 )  # fmt: skip
 # One clause, for the rest of the fields. The word after a keyword is taken whatever it is, for a client may
 # well call itself "by"; all behind the first ";" is the date.
-_CLAUSE = re.compile(
-    rb"(?:(" + _KEYWORD + rb")(?=[ (]) ?" + _WORD + rb")?+" + _NOTE + rb"(;.*+)?+", re.DOTALL
-)
+_CLAUSE = re.compile(rb"(?:(" + _KEYWORD + rb")(?=[ (]) ?" + _WORD + rb")?" + _NOTE + rb"(;.*+)?", re.DOTALL)
 _NONE = (b"", b"")
 
-_LITERAL = rb"(\d{1,3}+(?:\.\d{1,3}+){3}|[0-9A-Fa-f]{0,4}+:[0-9A-Fa-f:.]{1,41}+)(?:%\w++)?+"
+_LITERAL = rb"(\d{1,3}+(?:\.\d{1,3}+){3}|[0-9A-Fa-f]{0,4}+:[0-9A-Fa-f:.]{1,41}+)(?:%\w++)?"
 _BRACKETED = re.compile(rb"\[(?:[Ii][Pp][Vv]6:)?" + _LITERAL + rb"\]")
 _BARE = re.compile(rb"\((?:[^ ()]*@|/)?(?:[Ii][Pp][Vv]6:)?" + _LITERAL + rb"(?=[) :,])")
 # The HELO name where it is not the word itself: qmail and IronPort (HELO x), Exim helo=x, ZMailer "EHLO x".

@@ -51,7 +51,7 @@ def _entry(
     return Recogniser(software, place, marker, re.compile(version) if version else None, from_id)
 
 
-_NUMBER = rb"(\d++(?:\.\d++)++)"
+_NUMBER = rb"(\d++(?:\.\d++)+)"
 _PROTOCOL, _NOTE = Place.PROTOCOL, Place.NOTE
 
 RECOGNISERS: tuple[Recogniser, ...] = (
@@ -66,7 +66,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     _entry("exchange", _PROTOCOL, b"Internet Mail Connector", rb"Connector Version " + _NUMBER),
     _entry("exchange", _PROTOCOL, b"Microsoft Exchange (IMC", rb"\(IMC " + _NUMBER),
     # The with-clause.
-    _entry("exim", _PROTOCOL, b"(Exim", rb"\(Exim (\d++\.\d++(?:[._]\d++)*+)"),
+    _entry("exim", _PROTOCOL, b"(Exim", rb"\(Exim (\d++\.\d++(?:[._]\d++)*)"),
     _entry("mdaemon", _PROTOCOL, b"(MDaemon", rb"\(MDaemon[ .A-Za-z]*?[ .]v?(\d[\w.]*?)(?:\.[RT])?[) ]"),
     _entry("imail", _PROTOCOL, b"(SMTPD", rb"\(SMTPD(?:32)?-" + _NUMBER),
     _entry("qmail", _PROTOCOL, b"qmail-scanner"),
@@ -84,7 +84,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     _entry("smartermail", _PROTOCOL, b"(SmarterMail", rb"SmarterMail [^)]*?" + _NUMBER),
     # The comments after the by-name.
     _entry("postfix", _NOTE, b"(Postfix"),
-    _entry("exim", _NOTE, b"(Exim", rb"\(Exim (\d++\.\d++(?:[._]\d++)*+)"),
+    _entry("exim", _NOTE, b"(Exim", rb"\(Exim (\d++\.\d++(?:[._]\d++)*)"),
     _entry("opensmtpd", _NOTE, b"(OpenSMTPD"),
     _entry("proofpoint", _NOTE, b"(PPS)"),
     _entry("proofpoint", _NOTE, b"(PPE Hosted"),

@@ -21,7 +21,7 @@ _ESCAPED = re.compile(rb"\\(?:([0-7]{3})|(.))", re.DOTALL)
 _PLAIN = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\"}
 _NEXT_FIELD = re.compile(rb"\r?\n(?![ \t])")
 # RFC 5321 section 4.1.2: a quoted local part may hold commas.
-_ADDRESS = re.compile(rb'(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^",])++', re.DOTALL)
+_ADDRESS = re.compile(rb'(?>(?:"(?>(?:[^"\\]|\\.)*)(?:"|\\?\Z)|[^",])+)', re.DOTALL)
 _YES = frozenset((b"1", b"yes", b"true"))
 
 
