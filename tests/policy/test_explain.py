@@ -191,8 +191,8 @@ def test_an_explanation_read_from_end_to_end():
             "2026-09-08 (Exchange Team Blog, 2 September 2026 (4552717))."
         ),
         "Decision": (
-            "throttle (throttled): out of date; throttled in these minutes; only reported, so the message was "
-            "accepted; mail is taken again from 15:39 UTC."
+            "throttle (throttled): out of date; throttled in these minutes; only reported, so the message "
+            "was accepted; mail is taken again from 15:39 UTC."
         ),
         "Stage": (
             "Stage 5 of 8 of the ladder exchange-online; since 2026-11-30 09:17 UTC; throttled 30 min/h, "
