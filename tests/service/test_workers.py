@@ -10,7 +10,7 @@ from pathlib import Path
 
 import messages
 import pytest
-from running import process, until
+from running import process, until, workers_of
 
 from wehr.doors.milter import MilterClient
 from wehr.evidence import Session
@@ -20,12 +20,6 @@ from wehr.service.state_folder import StateFolder
 CLIENT = Session(client_ip="203.0.113.10", helo="ex01.example.com", recipients=("example.org",))
 HEADERS = [("Received", " " + messages.exchange("15.1.2507.16").partition(": ")[2].partition("\nFrom")[0])]
 TWO = "workers = 2\nreceiver.networks = []\n"
-
-
-def workers_of(supervisor: int) -> list[int]:
-    """The processes of a supervisor's workers."""
-    children = Path(f"/proc/{supervisor}/task/{supervisor}/children")
-    return [int(number) for number in children.read_text().split()]
 
 
 def deliver(port: int, count: int) -> None:

@@ -16,7 +16,6 @@ from postfix import free_port
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "60",
     "shared_buffers": "64MB",
@@ -58,6 +57,15 @@ class Cluster:
     def stop(self) -> None:
         """Stop it, whoever uses it."""
         self._control("stop", "-m", "immediate")
+
+    def backends(self, application: str = "wehr") -> list[int]:
+        """The server's processes that serve an application; none while it recovers from a crash."""
+        query = "SELECT pid FROM pg_stat_activity WHERE application_name = %s"
+        try:
+            with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+                return [row[0] for row in connection.execute(query, (application,))]
+        except psycopg.OperationalError:
+            return []
 
     def _control(self, *arguments: str) -> None:
         command = [str(self.bin / "pg_ctl"), "-D", str(self.folder / "data"), *arguments]

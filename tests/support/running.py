@@ -109,6 +109,14 @@ class Process:
         os.kill(self.popen.pid, number)
 
 
+def workers_of(supervisor: int) -> list[int]:
+    """The processes of a supervisor's workers."""
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children")
+    with contextlib.suppress(OSError):  # it may be gone
+        return [int(number) for number in children.read_text().split()]
+    return []
+
+
 @contextlib.contextmanager
 def process(folder: Path, config: str = "") -> Iterator[Process]:
     """Start ``wehr serve`` and wait until it says that it is ready."""

@@ -29,12 +29,14 @@ class Listening:
                 **PATIENCE,
             )
             self._connection.execute(f"LISTEN {CHANNEL}")
+            # Asked for now, for a lost connection does not tell it any more.
+            self._descriptor = self._connection.fileno()
         except psycopg.Error as error:
             raise StoreAway(f"{url.render_as_string()}: {' '.join(str(error).split())}") from None
 
     def fileno(self) -> int:
-        """What to wait on."""
-        return self._connection.fileno()
+        """What to wait on; it stays the same when the connection is lost, until `close`."""
+        return self._descriptor
 
     def hear(self) -> bool:
         """Whether something was changed since the last call; never waits.

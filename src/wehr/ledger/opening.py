@@ -115,7 +115,12 @@ def _postgresql(where: URL) -> Engine:
             pool_size=1,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args={**PATIENCE, "application_name": "wehr"},
+            # A journal segment is removed once it is in the store: so a commit must outlive a crash.
+            connect_args={
+                **PATIENCE,
+                "application_name": "wehr",
+                "options": "-c synchronous_commit=on",
+            },
         )
     except ImportError:
         raise LedgerError(
