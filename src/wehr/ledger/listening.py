@@ -28,10 +28,14 @@ class Listening:
                 application_name="wehr-listening",
                 **PATIENCE,
             )
+        except psycopg.Error as error:
+            raise StoreAway(f"{url.render_as_string()}: {' '.join(str(error).split())}") from None
+        try:
             self._connection.execute(f"LISTEN {CHANNEL}")
             # Asked for now, for a lost connection does not tell it any more.
             self._descriptor = self._connection.fileno()
         except psycopg.Error as error:
+            self.close()
             raise StoreAway(f"{url.render_as_string()}: {' '.join(str(error).split())}") from None
 
     def fileno(self) -> int:

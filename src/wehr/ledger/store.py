@@ -120,7 +120,9 @@ class Store:
         found = _position(connection, node)
         if found != start:
             raise PositionMoved(f"{self.name}: the journal of {node} was carried to {found}, not {start}")
-        row = {"node": node, "segment": end.segment, "offset": end.offset, "at": now}
+        # A clock that was set back must not hide that it was.
+        latest = connection.scalar(select(journals.c.at).where(journals.c.node == node)) or 0.0
+        row = {"node": node, "segment": end.segment, "offset": end.offset, "at": max(latest, now)}
         carrying.upsert(connection, journals, ("node",), [row])
 
     def merge_states(self, states: Iterable[tuple[ServerKey, ServerState]]) -> int:

@@ -275,8 +275,14 @@ class Memory:
         store = self._carrier.store
         if store is None or not store.listens or self._listening is not None:
             return
-        self._listening = await self._in_thread(store.listen)
-        asyncio.get_running_loop().add_reader(self._listening.fileno(), self._hear)
+
+        def listen() -> Listening:
+            # Kept at once, so that it is closed even if nobody waits for it any more.
+            self._listening = store.listen()
+            return self._listening
+
+        listening = await self._in_thread(listen)
+        asyncio.get_running_loop().add_reader(listening.fileno(), self._hear)
 
     def _hear(self) -> None:
         try:
