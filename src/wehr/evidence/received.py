@@ -74,7 +74,7 @@ def stamp_of(line: bytes) -> Stamp:
     if match is None:
         return _in_any_order(line)
     origin, origin_note, by, note, protocol, id_, recipient = match.groups(b"")
-    return Stamp(origin, origin_note, by, note, b"", protocol, id_, recipient)
+    return Stamp(origin, origin_note, by.rstrip(b","), note, b"", protocol, id_.rstrip(b","), recipient)
 
 
 def _in_any_order(line: bytes) -> Stamp:
