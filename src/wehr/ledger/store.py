@@ -134,8 +134,9 @@ class Store:
 
     def load_states(self) -> Iterator[tuple[ServerKey, ServerState]]:
         """The states of all servers, as of one moment; the store serves nobody else until all are read."""
-        for tenant, name, network, state in self.packed_states():
-            yield ServerKey(tenant, name, network), unpack_state(state)
+        with translated(self.name):  # what cannot be read is damage of this store
+            for tenant, name, network, state in self.packed_states():
+                yield ServerKey(tenant, name, network), unpack_state(state)
 
     def packed_states(self) -> Generator[PackedState, None, None]:
         """The same, as they are stored."""
