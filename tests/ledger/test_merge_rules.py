@@ -6,7 +6,7 @@ import pytest
 from ledger_stories import NEW, OLD, at, daily, seen, sighting
 
 from wehr.evidence.types import Confidence, Relation
-from wehr.ledger.episode import find_episode, standing
+from wehr.ledger.episode import find_episode, is_mixed, standing, until
 from wehr.ledger.state import DAY, merge, observe, pack_state, unpack_state
 from wehr.policy.types import Episode
 
@@ -119,3 +119,47 @@ def test_the_days_until_a_server_is_forgotten_are_the_operators(forget, episodes
     assert found.episode is not None
     assert found.episode.started == at(episodes_start)
     assert found.first_seen // DAY == at(episodes_start) // DAY
+
+
+@pytest.mark.parametrize(("days", "mixed"), [((11,), False), ((11, 12), True), ((10, 11), False)])
+def test_a_server_is_mixed_after_two_days_of_old_stamps_beside_a_compliant_one(days, mixed) -> None:
+    """Not after one, and the day of the cure itself may be the queue of the day before."""
+    state = seen((0, OLD, False), (10, NEW, True), *((day, OLD, False) for day in days))
+
+    assert is_mixed(state, at(13)) is mixed
+
+
+NEWER = (15, 1, 2507, 66)
+
+
+@pytest.mark.parametrize(
+    ("story", "started"),
+    [
+        # Back on the old build within thirty days of the cure, though excused at first.
+        (((40, OLD, False), (41, OLD, False)), 0),
+        (((11, OLD, False), (41, OLD, False)), 0),
+        # First back on the thirty-first; what it showed up to the day of the cure is no relapse.
+        (((9, OLD, False), (10, OLD, False), (41, OLD, False)), 41),
+        # The build that cured is bad now, or one that was compliant after it: the policy moved.
+        (((15, NEW, False),), 15),
+        (((12, NEWER, True), (15, NEWER, False)), 15),
+        # A build that was never compliant is the server's own fall.
+        (((12, NEW, True), (43, OLD, False)), 43),
+    ],
+)
+def test_a_relapse_is_told_from_a_policy_that_moved_and_from_a_later_fall(story, started) -> None:
+    """Out of compliance from day 0, cured on day 10, and then."""
+    state = seen((0, OLD, False), (10, NEW, True), *story)
+
+    found = find_episode(state)
+
+    assert found is not None
+    assert found.started // DAY == at(started) // DAY
+
+
+def test_a_closed_episode_is_cut_at_the_time_that_is_asked_about() -> None:
+    """What came after it is not known yet then."""
+    episode = Episode(at(0), ((at(0), at(10)),))
+
+    assert until(episode, at(5)) == Episode(at(0), ((at(0), at(5)),))
+    assert until(episode, at(15)) == episode
