@@ -95,7 +95,7 @@ def test_a_clock_set_back_never_lowers_a_stage(tmp_path: Path, monkeypatch: pyte
         with open_store(url) as store:
             return [row.stage for server in store.servers() for row in store.history(server.ref)][::-1]
 
-    with receiver(tmp_path, start, "enforce") as wehr:
+    with receiver(tmp_path, start, "enforce", "store.keep.sightings = 400") as wehr:
         for day in (0, 35, 95):
             wehr.clock.now = start + day * DAY
             ask(wehr)
@@ -104,7 +104,7 @@ def test_a_clock_set_back_never_lowers_a_stage(tmp_path: Path, monkeypatch: pyte
         wehr.clock.now = start + 20 * DAY
         until(lambda: bool(wehr.service.memory.doubt))
         assert ask(wehr) == "acc"
-    with receiver(tmp_path, start + 20 * DAY, "enforce") as wehr:
+    with receiver(tmp_path, start + 20 * DAY, "enforce", "store.keep.sightings = 400") as wehr:
         assert "behind" in wehr.service.memory.doubt
         assert ask(wehr) == "acc"
 

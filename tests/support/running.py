@@ -98,11 +98,12 @@ class Process:
 
     popen: subprocess.Popen[str]
     port: int
+    host: str = "127.0.0.1"
 
     @property
     def milter(self) -> str:
         """For ``smtpd_milters``, over TCP."""
-        return f"inet:127.0.0.1:{self.port}"
+        return f"inet:{self.host}:{self.port}"
 
     def signal(self, number: int) -> None:
         """Send the process a signal."""
@@ -118,16 +119,16 @@ def workers_of(supervisor: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def process(folder: Path, config: str = "") -> Iterator[Process]:
+def process(folder: Path, config: str = "", host: str = "127.0.0.1") -> Iterator[Process]:
     """Start ``wehr serve`` and wait until it says that it is ready."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = free_port(host)
     file = folder / "wehr.toml"
     file.write_text(config)
     popen = subprocess.Popen(
         [
             *(sys.executable, "-m", "wehr", "serve", "--config", str(file), "--state", str(folder / "state")),
-            *("--listen", f"127.0.0.1:{port}", "--socket", ""),
+            *("--listen", f"{host}:{port}", "--socket", ""),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -140,7 +141,7 @@ def process(folder: Path, config: str = "") -> Iterator[Process]:
                 break
         else:
             raise AssertionError(f"wehr serve ended with {popen.wait(30)}")
-        yield Process(popen, port)
+        yield Process(popen, port, host)
     finally:
         for number in (signal.SIGCONT, signal.SIGTERM):
             with contextlib.suppress(ProcessLookupError):
