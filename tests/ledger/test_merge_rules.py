@@ -157,9 +157,10 @@ def test_a_relapse_is_told_from_a_policy_that_moved_and_from_a_later_fall(story,
     assert found.started // DAY == at(started) // DAY
 
 
-def test_a_closed_episode_is_cut_at_the_time_that_is_asked_about() -> None:
-    """What came after it is not known yet then."""
-    episode = Episode(at(0), ((at(0), at(10)),))
+def test_an_episode_that_begins_with_the_end_of_the_day_holds_no_time_in_the_future() -> None:
+    """Where only the day of its beginning is known, and it is not over yet."""
+    later = Episode(at(0), ((at(0), at(10)), (at(20), None)))
 
-    assert until(episode, at(5)) == Episode(at(0), ((at(0), at(5)),))
-    assert until(episode, at(15)) == episode
+    assert until(later, at(20)) is later
+    assert until(later, at(19)) == Episode(at(0), ((at(0), at(10)), (at(19), None)))
+    assert until(Episode(at(20), ((at(20), at(21)),)), at(19)) == Episode(at(19), ((at(19), at(19)),))
