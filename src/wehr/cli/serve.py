@@ -62,8 +62,7 @@ def command(
     path = (state or default_state()).absolute()
     try:
         if worker is not None and inherited is not None:
-            lock, *sockets = map(int, inherited.split(","))
-            role = Worker(worker, tuple(Socket(fileno=number) for number in sockets))
+            lock, role = _inherit(worker, inherited)
             with StateFolder(path, lock) as folder:
                 _run(_serve(config, folder, configured, role))
             return
@@ -71,7 +70,7 @@ def command(
             if config.workers == 1:
                 _run(_serve(config, folder, configured))
                 return
-            with Listeners(config.milter, folder.path) as listeners:
+            with Listeners(config, folder.path) as listeners:
                 _run(_supervise(config, folder, listeners, file))
     except CannotStart:
         sys.exit(2)
@@ -83,7 +82,18 @@ class Worker(Struct, frozen=True):
     """What a process is under a supervisor."""
 
     number: int = 1
-    sockets: tuple[Socket, ...] = ()
+    sockets: dict[str, list[Socket]] | None = None
+    """By the door's name; None without a supervisor."""
+
+
+def _inherit(number: int, inherited: str) -> tuple[int, Worker]:
+    """The descriptor of the folder's lock, and what this worker is, from ``LOCK,DOOR=DESCRIPTOR,...``."""
+    lock, *doors = inherited.split(",")
+    sockets: dict[str, list[Socket]] = {}
+    for door in doors:
+        name, _, descriptor = door.partition("=")
+        sockets.setdefault(name, []).append(Socket(fileno=int(descriptor)))
+    return int(lock), Worker(number, sockets)
 
 
 def _override(config: Config, listen: tuple[str, ...], socket: str | None, workers: int | None) -> Config:
@@ -112,7 +122,8 @@ def _run(serving: Coroutine[None, None, None]) -> None:
 
 async def _supervise(config: Config, folder: StateFolder, listeners: Listeners, file: Path | None) -> None:
     """Have workers serve, each by this very program."""
-    descriptors = [folder.descriptor, *(it.fileno() for it in listeners.sockets)]
+    doors = [(name, it.fileno()) for name, sockets in listeners.sockets.items() for it in sockets]
+    inherited = ",".join((str(folder.descriptor), *(f"{name}={number}" for name, number in doors)))
     name = file or find()
 
     def worker(number: int) -> list[str]:
@@ -120,13 +131,13 @@ async def _supervise(config: Config, folder: StateFolder, listeners: Listeners, 
             *(sys.executable, "-m", "wehr", "serve", "--state", str(folder.path)),
             *(("--config", str(name)) if name else ()),
             *("--workers", str(config.workers), "--worker", str(number)),
-            *("--inherited", ",".join(map(str, descriptors))),
+            *("--inherited", inherited),
         ]
 
     def ready() -> None:
         click.echo(_welcome(config, folder, listeners.addresses))
 
-    await Supervisor(config.workers, worker, descriptors).run(ready)
+    await Supervisor(config.workers, worker, [folder.descriptor, *(number for _, number in doors)]).run(ready)
 
 
 async def _serve(
@@ -147,12 +158,13 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     # Before the service is up a hangup changes nothing, and must not end the process.
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
-    if role.sockets:
+    if role.sockets is not None:
         watch_supervisor(stop.set)
     await service.start()
     loop.add_signal_handler(signal.SIGHUP, reload)
     try:
-        click.echo(READY.decode().strip() if role.sockets else _welcome(config, folder, service.addresses))
+        inherited = role.sockets is not None
+        click.echo(READY.decode().strip() if inherited else _welcome(config, folder, service.addresses))
         await stop.wait()
     finally:
         await service.stop()

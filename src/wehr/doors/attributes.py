@@ -67,3 +67,13 @@ def _parsed(request: bytes) -> Attributes:
 def answer(action: bytes) -> bytes:
     """The answer to a request."""
     return b"action=" + action + b"\n\n"
+
+
+def client_name(name: bytes) -> str:
+    """A client's name; mail systems write ``unknown`` for none, or the address in brackets."""
+    return "" if name == b"unknown" or name.startswith(b"[") else text(name)
+
+
+def text(name: bytes) -> str:
+    """A name as text, no longer than any honest one."""
+    return name[:255].decode("utf-8", "replace")

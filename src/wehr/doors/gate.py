@@ -160,8 +160,11 @@ class Gate:
     def _ask_early(self, session: Session, transaction: str) -> str | None:
         setting = self.setting
         keys = self._early.known(session)
-        if not keys or (setting.policy.tenants and not session.recipients):
-            return None
+        policy = setting.policy
+        if not keys or (policy.tenants and not session.recipients):
+            return None  # nobody could say whose message it will be
+        if not session.listener and any(connector.listeners for connector in policy.connectors):
+            return None  # or by which way it comes in
         now = self._clock()
         results = []
         for scope in setting.scoping.resolve(session):

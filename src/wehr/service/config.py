@@ -61,15 +61,15 @@ class Receiver(Struct, frozen=True, forbid_unknown_fields=True):
             ipaddress.ip_network(network, strict=False)
 
 
-class Milter(Struct, frozen=True, forbid_unknown_fields=True):
-    """The milter door, for Postfix and Sendmail."""
+class Door(Struct, frozen=True, forbid_unknown_fields=True):
+    """A way in which mail systems ask: its sockets, and what they may cost."""
 
     listen: Annotated[
         tuple[str, ...], Meta(description="TCP addresses as HOST:PORT; an empty list for none.")
-    ] = ("127.0.0.1:8893",)
+    ] = ()
     socket: Annotated[
         str, Meta(description="Unix socket; a relative path is inside the state folder; empty for none.")
-    ] = "milter.sock"
+    ] = ""
     socket_mode: Annotated[
         str,
         Meta(
@@ -100,6 +100,25 @@ class Milter(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for address in self.listen:
             split_address(address)
+
+
+class Milter(Door, frozen=True, forbid_unknown_fields=True):
+    """The milter door, for Postfix and Sendmail."""
+
+    listen: Annotated[
+        tuple[str, ...], Meta(description="TCP addresses as HOST:PORT; an empty list for none.")
+    ] = ("127.0.0.1:8893",)
+    socket: Annotated[
+        str, Meta(description="Unix socket; a relative path is inside the state folder; empty for none.")
+    ] = "milter.sock"
+
+
+class Line(Door, frozen=True, forbid_unknown_fields=True):
+    """The line door, for Exim, OpenSMTPD and others. Without an address or socket it is closed."""
+
+
+class PolicyService(Door, frozen=True, forbid_unknown_fields=True):
+    """The door for Postfix's check_policy_service. Without an address or socket it is closed."""
 
 
 class Catalogue(Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,8 +189,19 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     workers: Annotated[
         int, Meta(ge=1, le=256, description="Processes that take mail, sharing the addresses.")
     ] = 1
+    let_through_minutes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1440,
+            description="Minutes between two transactions of a client refused before its headers that go on "
+            "to them, to see a cure; see policy_service.",
+        ),
+    ] = 10
     receiver: Receiver = Receiver()
     milter: Milter = Milter()
+    line: Line = Line()
+    policy_service: PolicyService = PolicyService()
     catalogue: Catalogue = Catalogue()
     store: Store = Store()
     policy: Policy = Policy()

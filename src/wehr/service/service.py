@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -11,15 +11,13 @@ import structlog
 
 from wehr.catalogue import Catalogue, CatalogueError, load
 from wehr.doors.gate import Gate, Setting
-from wehr.doors.milter import Event as DoorEvent
-from wehr.doors.milter import Limits as DoorLimits
-from wehr.doors.milter import MilterServer
 from wehr.evidence import Own, format_build
 from wehr.ledger import Entry, LedgerError, Retention
 from wehr.policy import Action, Holds, Policy
 from wehr.policy.types import Mode
 from wehr.service.clock import Clock, SteadyClock, system_clock
 from wehr.service.config import Config, Store
+from wehr.service.doors import DOORS, Sockets, open_doors
 from wehr.service.listeners import Listeners
 from wehr.service.logs import RateLimited
 from wehr.service.memory import Memory
@@ -27,7 +25,7 @@ from wehr.service.state_folder import StartError, StateFolder
 
 log = structlog.get_logger()
 
-_FIXED = ("milter", "log", "store", "workers")
+_FIXED = (*DOORS, "log", "store", "workers")
 """What is read at the start only."""
 
 
@@ -45,7 +43,7 @@ class Service:
         observer: Callable[[Entry], None] | None = None,
         *,
         worker: int = 1,
-        sockets: Sequence[socket.socket] = (),
+        sockets: Sockets | None = None,
     ) -> None:
         """Put it together.
 
@@ -153,6 +151,7 @@ class Service:
             config.host_name or socket.getfqdn(),
             config.status_url.rstrip("/"),
             frozenset(catalogue.software()),
+            config.let_through_minutes * 60.0,
         )
 
     def _load_catalogue(self, config: Config) -> Catalogue:
@@ -168,20 +167,15 @@ class Service:
         return catalogue
 
     async def _open_doors(self) -> None:
-        settings = self.config.milter
         sockets = self._sockets
-        if not sockets:
-            listeners = Listeners(settings, self.folder.path)
+        if sockets is None:
+            listeners = Listeners(self.config, self.folder.path)
             self._closing.callback(listeners.close)
             sockets, self.addresses = listeners.sockets, listeners.addresses
-        limits = DoorLimits(connections=settings.max_connections, idle=settings.idle_timeout)
-        self.door = MilterServer(self.gate, limits, self._door_event)
-        self._closing.push_async_callback(self.door.close)
-        for listener in sockets:
-            await self.door.listen_on(listener)
+        self.doors = await open_doors(self.config, self.gate, sockets, self._warn_of, self._closing)
 
-    def _door_event(self, event: DoorEvent, text: str) -> None:
-        self._warn(f"milter: {event}", detail=text)
+    def _warn_of(self, event: str, text: str) -> None:
+        self._warn(event, detail=text)
 
 
 def _fixed(config: Config, name: str) -> object:

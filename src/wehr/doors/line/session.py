@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from wehr.doors.attributes import Attributes, Requests, answer
+from wehr.doors.attributes import Attributes, Requests, answer, client_name, text
 from wehr.doors.wire import MAX_DOMAINS, MAX_FIELD, MAX_FIELDS, MAX_TRACE, ProtocolError
 from wehr.evidence.address import canonical
 from wehr.evidence.types import Session
@@ -89,15 +89,15 @@ def read(attributes: Attributes) -> Question:
         raise ProtocolError("not a question of the line protocol")
     values = dict(attributes)
     session = Session(
-        canonical(_text(values.get(b"client_address", b""))),
-        _name(values.get(b"client_name", b"")),
-        _text(values.get(b"helo_name", b"")),
+        canonical(text(values.get(b"client_address", b""))),
+        client_name(values.get(b"client_name", b"")),
+        text(values.get(b"helo_name", b"")),
         values.get(b"authenticated", b"").lower() in _YES,
-        _text(values.get(b"tls_name", b"")),
-        _text(values.get(b"listener", b"")),
+        text(values.get(b"tls_name", b"")),
+        text(values.get(b"listener", b"")),
         tuple(_domains(value for name, value in attributes if name == b"recipient")),
     )
-    queue_id = _text(values.get(b"queue_id", b""))
+    queue_id = text(values.get(b"queue_id", b""))
     if attributes[0][1] == b"client":
         return Question(session, queue_id=queue_id, early=True)
     trace = _trace([value for name, value in attributes if name == b"received"], _own(values))
@@ -106,8 +106,8 @@ def read(attributes: Attributes) -> Question:
 
 def _own(values: dict[bytes, bytes]) -> int:
     """How many fields on top the mail system has added itself before it asks."""
-    text = values.get(b"own_received", b"0")
-    return int(text) if text.isdigit() and len(text) < 4 else 0
+    number = values.get(b"own_received", b"0")
+    return int(number) if number.isdigit() and len(number) < 4 else 0
 
 
 def _trace(values: list[bytes], own: int) -> tuple[bytes, ...]:
@@ -148,15 +148,5 @@ def _domains(values: Iterable[bytes]) -> Iterable[str]:
         for address in _ADDRESS.findall(value):
             _, at, domain = address.rpartition(b"@")
             if at and len(found) <= MAX_DOMAINS:
-                found[_text(domain).strip("<> \t").lower()] = None
+                found[text(domain).strip("<> \t").lower()] = None
     return found
-
-
-def _name(name: bytes) -> str:
-    """A client's name; Postfix and others write ``unknown`` for none, or the address in brackets."""
-    return "" if name == b"unknown" or name.startswith(b"[") else _text(name)
-
-
-def _text(name: bytes) -> str:
-    """A name as text, no longer than any honest one."""
-    return name[:255].decode("utf-8", "replace")

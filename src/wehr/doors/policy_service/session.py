@@ -1,0 +1,73 @@
+"""Postfix's policy delegation, without sockets: bytes in, bytes out (SMTPD_POLICY_README).
+
+Postfix keeps the connection, asks one request after another, and waits for each answer. There are no headers
+in a request, so the answer is ``DUNNO`` but for clients that are known well enough; see `wehr.doors.early`.
+"""
+
+from collections.abc import Callable
+
+from wehr.doors.attributes import Attributes, Requests, answer, client_name, text
+from wehr.doors.wire import ProtocolError
+from wehr.evidence.address import canonical
+from wehr.evidence.types import Session
+
+DUNNO = answer(b"DUNNO")
+
+_ASKED_AT = frozenset((b"MAIL", b"RCPT"))
+
+Decide = Callable[[Session, str], bytes]
+"""From a session and the transaction's name to the bytes that answer it."""
+
+
+class PolicySession:
+    """One connection of Postfix: requests, one after another."""
+
+    __slots__ = ("_decide", "_requests", "closed")
+
+    def __init__(self, decide: Decide) -> None:
+        self.closed = False
+        self._decide = decide
+        self._requests = Requests()
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a request has begun."""
+        return self._requests.pending > 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes held back until their request is complete."""
+        return self._requests.pending
+
+    def receive(self, data: bytes) -> bytes:
+        """Take what arrived, return what to answer.
+
+        Raises:
+            ProtocolError: the connection is to be closed.
+        """
+        answers = b""
+        try:
+            for attributes in self._requests.feed(data):
+                answers += self._take(attributes)
+        except ProtocolError:
+            self.closed = True
+            raise
+        return answers
+
+    def _take(self, attributes: Attributes) -> bytes:
+        values = dict(attributes)
+        if values.get(b"request") != b"smtpd_access_policy":
+            raise ProtocolError("not a request of Postfix's policy delegation")
+        if values.get(b"protocol_state") not in _ASKED_AT:
+            return DUNNO
+        _, _, domain = values.get(b"recipient", b"").rpartition(b"@")
+        session = Session(
+            canonical(text(values.get(b"client_address", b""))),
+            client_name(values.get(b"client_name", b"")),
+            text(values.get(b"helo_name", b"")),
+            bool(values.get(b"sasl_username") or values.get(b"sasl_method")),
+            # Set only if Postfix has verified the certificate.
+            text(values.get(b"ccert_subject", b"")),
+            recipients=(text(domain).lower(),) if domain else (),
+        )
+        return self._decide(session, text(values.get(b"instance", b"")))

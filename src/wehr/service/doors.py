@@ -1,0 +1,48 @@
+"""The doors, opened in front of one gate."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from socket import socket
+from typing import Final
+
+from wehr.doors.door import Door, Event, Gate, Limits
+from wehr.doors.line import LineServer
+from wehr.doors.milter import MilterServer
+from wehr.doors.policy_service import PolicyServer
+from wehr.service import config as settings
+
+DOORS: Final[Mapping[str, type[Door]]] = {
+    "milter": MilterServer,
+    "line": LineServer,
+    "policy_service": PolicyServer,
+}
+"""What listens, by the name of its table in the configuration."""
+
+Sockets = Mapping[str, Sequence[socket]]
+"""Listening sockets, by the door's name."""
+
+
+async def open_doors(
+    config: settings.Config,
+    gate: Gate,
+    sockets: Sockets,
+    warn: Callable[[str, str], None],
+    closing: AsyncExitStack,
+) -> dict[str, Door]:
+    """Take questions on the sockets, up to the end of ``closing``; ``warn`` is told of events and details."""
+    doors = {}
+    for name, kind in DOORS.items():
+        if not sockets.get(name):
+            continue
+        table: settings.Door = getattr(config, name)
+        limits = Limits(connections=table.max_connections, idle=table.idle_timeout)
+        door = doors[name] = kind(gate, limits, partial(_tell, warn, name))
+        closing.push_async_callback(door.close)
+        for listener in sockets[name]:
+            await door.listen_on(listener)
+    return doors
+
+
+def _tell(warn: Callable[[str, str], None], name: str, event: Event, text: str) -> None:
+    warn(f"{name}: {event}", text)
