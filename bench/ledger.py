@@ -1,6 +1,9 @@
-"""Measures the ledger: memory per server, start-up, the cost of a message, the journal, carrying in.
+"""Measures the ledger: memory per server, start-up, the cost of a message, the journal, carrying in, workers.
 
-    python bench/ledger.py [--sizes 10000,100000,1000000] [--json]
+    python bench/ledger.py [--sizes 10000,100000,1000000] [--store URL] [--workers 1,2] [--json]
+
+``--store`` names an empty PostgreSQL database that entries are carried into as well, and that is filled;
+``--workers`` has so many workers answer a load over loopback (needs cc).
 
 Each size runs in a process of its own. Servers are made up: each with 90 days of history, seven in ten
 compliant, two out of compliance, one cured. Figures are ratios for this machine, not promises.
@@ -8,7 +11,9 @@ compliant, two out of compliance, one cured. Figures are ratios for this machine
 
 import argparse
 import json
+import os
 import random
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +27,7 @@ from wehr.ledger.carrier import fill
 from wehr.ledger.state import DAY
 from wehr.policy.types import Action, Decision, Reason, ServerKey
 
+HERE = Path(__file__).resolve().parent
 START = 20_500 * DAY
 NOW = START + 90 * DAY
 OLD, NEW = (15, 1, 2507, 6), (15, 1, 2507, 61)
@@ -126,14 +132,14 @@ def measure(size: int, folder: Path) -> dict[str, float]:
     }
 
 
-def journal(folder: Path) -> dict[str, float]:
-    """What an append costs, and how fast entries go into SQLite."""
+def journal(folder: Path, url: str) -> dict[str, float | str]:
+    """What an append costs, and how fast entries go into a store."""
     decision = Decision(Action.ACCEPT, Reason.REPORT_STAGE, stage=1, ladder="exchange-online")
     entries = [
         Entry(key_of(i % 1000), sighting_of(i % 1000, NOW + i), False, decision, "4XyZ12345")
         for i in range(50_000)
     ]
-    with Journal(folder / "journal", NOW) as out, open_store(f"sqlite:///{folder}/carry.sqlite") as store:
+    with Journal(folder / "journal", NOW) as out, open_store(url) as store:
         before = time.perf_counter()
         for entry in entries:
             out.append(entry)
@@ -145,31 +151,92 @@ def journal(folder: Path) -> dict[str, float]:
         carry = (time.perf_counter() - before) / len(entries)
     size = sum(path.stat().st_size for path in (folder / "journal").iterdir())
     return {
+        "store": url.partition(":")[0],
         "append_us": round(append * 1e6, 2),
         "entry_bytes": round(size / len(entries)),
         "carried_per_s": round(1 / carry),
-        "history_bytes": round((folder / "carry.sqlite").stat().st_size / len(entries)),
+        "history_bytes": round(room(url) / len(entries)),
     }
+
+
+def room(url: str) -> int:
+    """The bytes that a store takes."""
+    if url.startswith("sqlite"):
+        return Path(url.removeprefix("sqlite:///")).stat().st_size
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+        return int(row[0]) if row else 0
+
+
+def serving(count: int, folder: Path) -> dict[str, float]:
+    """Messages a second that workers answer to the load client, a connection for each, and what one costs."""
+    program = folder / "mload"
+    subprocess.run(["cc", "-O2", "-o", program, HERE / "mload.c"], check=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    (folder / "wehr.toml").write_text("receiver.networks = []\nlog.level = 'error'\n")
+    command = [sys.executable, "-m", "wehr", "serve", "--workers", str(count), "--state", folder / "state"]
+    command += ["--config", folder / "wehr.toml", "--listen", address, "--socket", ""]
+    load = [program, address, "16", "10", "each", HERE / "messages.txt"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wehr:
+        try:
+            assert wehr.stdout is not None
+            while not wehr.stdout.readline().startswith("Ready"):
+                pass
+            before = processor_time(wehr.pid)
+            done = subprocess.run(load, check=True, capture_output=True, text=True).stdout.split()
+            spent = processor_time(wehr.pid) - before
+        finally:
+            wehr.terminate()
+            wehr.wait(60)
+    messages, seconds = float(done[0]), float(done[1])
+    return {
+        "workers": count,
+        "messages_per_s": round(messages / seconds),
+        "cpu_us_per_message": round(spent / messages * 1e6, 1),
+        "p99_us": round(float(done[4])),
+    }
+
+
+def processor_time(process: int) -> float:
+    """Seconds that a process and its children have used."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(processor_time(int(child)) for child in children)
 
 
 def main() -> None:
     """Run all sizes, each on its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="10000,100000,1000000")
+    parser.add_argument("--store", help="the URL of an empty PostgreSQL database")
+    parser.add_argument("--workers", default="", help="such as 1,2")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if options.one is not None:
-            found = measure(options.one, Path(name)) if options.one else journal(Path(name))
-            print(json.dumps(found))
+            print(json.dumps(measure(options.one, Path(name))))
             return
     results = []
-    for size in (0, *map(int, options.sizes.split(","))):
-        command = [sys.executable, __file__, "--one", str(size)]
-        results.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+    def report(found: dict[str, float] | dict[str, float | str]) -> None:
+        results.append(found)
         if not options.json:
-            print("  ".join(f"{name} {value:,}" for name, value in results[-1].items()), flush=True)
+            print("  ".join(f"{name} {value}" for name, value in found.items()), flush=True)
+
+    for size in map(int, filter(None, options.sizes.split(","))):
+        command = [sys.executable, __file__, "--one", str(size)]
+        report(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    for url in filter(None, ("sqlite", options.store)):
+        with tempfile.TemporaryDirectory() as name:
+            report(journal(Path(name), f"sqlite:///{name}/carry.sqlite" if url == "sqlite" else url))
+    for count in map(int, filter(None, options.workers.split(","))):
+        with tempfile.TemporaryDirectory() as name:
+            report(serving(count, Path(name)))
     if options.json:
         print(json.dumps(results))
 

@@ -83,6 +83,24 @@ def test_servers_in_the_store_are_bounded(store_url: str) -> None:
         }
 
 
+def test_forged_names_of_a_network_are_bounded(store_url: str) -> None:
+    """A flood of names from one network leaves its confirmed server, its old one, and its latest names."""
+    with open_store(store_url, limits=Limits(servers_per_network=5)) as store:
+        sure = sighting(0, name="sure.example.org", confidence=Confidence.CONFIRMED)
+        old = [entry(sighting(day, name="old.example.org")) for day in (0, 3)]
+        far = entry(sighting(0, name="far.example.org", network="198.51.100.0/24"))
+        forged = [entry(sighting(4 + i / 100, name=f"{i}.example.org")) for i in range(20)]
+        carry(store, entry(sure), *old, far, *forged)
+
+        assert prune_all(store, at(10))["servers"] == 17
+        assert {row.key.name for row in store.servers()} == {
+            "sure.example.org",
+            "old.example.org",
+            "far.example.org",
+            *(f"{i}.example.org" for i in range(17, 20)),
+        }
+
+
 def test_a_sound_store_has_no_faults(store: Store) -> None:
     """States know all their history, also when it came in any order, and when part of it is gone."""
     carry(store, entry(sighting(30, NEW), compliant=True), entry(sighting(0)), entry(sighting(5, OLD)))
@@ -109,7 +127,7 @@ def test_a_state_that_lost_something_is_found(store: Store) -> None:
 
 
 def test_a_state_that_says_more_than_was_seen_is_found(store: Store) -> None:
-    """Where all messages are kept, a state must be what they say and no more; once some are gone, not less."""
+    """Where all messages are kept, a state is what they say and no more; once some are gone, not less."""
     carry(store, entry(sighting(0)), entry(sighting(5)))
     (row,) = store.servers()
     more = observe(row.state, sighting(7), compliant=False)

@@ -52,35 +52,45 @@ def cutoffs(retention: Retention, limits: Limits, now: float) -> Cutoffs:
     )
 
 
-def prune_batch(connection: Connection, old: Cutoffs, most_servers: int) -> dict[str, int]:
-    """Remove some of what is too old, and of servers beyond the bound the unconfirmed seen longest ago.
+def prune_batch(connection: Connection, old: Cutoffs, limits: Limits) -> dict[str, int]:
+    """Remove some of what is too old, and then of servers beyond the bounds those that are worth least.
 
     Returns:
-        Rows removed per table; all zero when nothing is left to remove.
+        Rows removed per table; all zero, or nothing, when nothing is left to remove.
     """
     if connection.dialect.name == "postgresql" and not connection.scalar(
         select(func.pg_try_advisory_xact_lock(_LOCK))
     ):
         return {}  # another node is at it
+    messages = select(sightings.c.id).where(sightings.c.at < old.sightings)
+    counts = select(*tallies.primary_key).where(tallies.c.day < day_of(old.tallies))
+    changes = select(events.c.id).where(events.c.at < old.events)
+    silent = select(servers.c.ref).where(servers.c.last_seen < old.servers)
     gone = {
-        "sightings": _remove(
-            connection, sightings, select(sightings.c.id).where(sightings.c.at < old.sightings)
-        ),
-        "tallies": _remove(
-            connection, tallies, select(*tallies.primary_key).where(tallies.c.day < day_of(old.tallies))
-        ),
-        "events": _remove(connection, events, select(events.c.id).where(events.c.at < old.events)),
-        "servers": _remove(
-            connection, servers, select(servers.c.ref).where(servers.c.last_seen < old.servers)
-        ),
+        "sightings": _remove(connection, sightings, messages),
+        "tallies": _remove(connection, tallies, counts),
+        "events": _remove(connection, events, changes),
+        "servers": _remove(connection, servers, silent),
     }
-    if any(gone.values()):
-        return gone
-    over = connection.execute(select(func.count()).select_from(servers)).scalar_one() - most_servers
-    if over > 0:
-        oldest = select(servers.c.ref).order_by(servers.c.confirmed, servers.c.last_seen)
-        gone["servers"] += _remove(connection, servers, oldest, min(over, BATCH))
+    if not any(gone.values()):
+        gone["servers"] = _remove_beyond(connection, limits)
     return gone
+
+
+def _remove_beyond(connection: Connection, limits: Limits) -> int:
+    """Remove servers beyond the bounds: unconfirmed ones, seen within a day, the oldest first."""
+    established = servers.c.last_seen - servers.c.first_seen > DAY
+    worth = select(servers.c.ref).order_by(servers.c.confirmed, established, servers.c.last_seen)
+    place = (servers.c.tenant, servers.c.network)
+    number = func.count().label("number")
+    crowd = connection.execute(
+        select(*place, number).group_by(*place).having(number > limits.servers_per_network).limit(1)
+    ).first()
+    if crowd is not None:
+        mine = worth.where(servers.c.tenant == crowd.tenant, servers.c.network == crowd.network)
+        return _remove(connection, servers, mine, min(crowd.number - limits.servers_per_network, BATCH))
+    over = connection.execute(select(func.count()).select_from(servers)).scalar_one() - limits.servers
+    return _remove(connection, servers, worth, min(over, BATCH)) if over > 0 else 0
 
 
 def _remove(

@@ -321,7 +321,7 @@ class Store:
         """Remove one batch of what is too old; rows removed per table, all zero when there is no more."""
         old = cutoffs(retention, self.limits, now)
         with self._write() as connection:
-            return prune_batch(connection, old, self.limits.servers)
+            return prune_batch(connection, old, self.limits)
 
     def check(self) -> Iterator[str]:
         """What is wrong with it, one line each: damage, and states that do not fit history and events."""

@@ -48,6 +48,7 @@ CARRY_SECONDS: Final = 0.5
 """How often the journal is carried into the store, and others' changes are looked for."""
 _NEWS_SECONDS: Final = 0.1
 """Between two looks at what others have changed, when the store says that they have."""
+_HOUR: Final = 3600
 _CLOCK_SECONDS: Final = 10.0
 _CLOCK_MOST: Final = 60.0
 """A clock that is further off than this must not refuse anybody."""
@@ -91,7 +92,8 @@ class Memory:
         self._clock_due = 0.0
         self._snapshot_due = 0.0
         self._snapshot_change = -1
-        self._tidied = 0
+        self._pruned = 0
+        self._forgot = 0
         self._condensed = 0
         self._unnoted: float | None = None
         """Since when a change of ladder waits for a store that is away."""
@@ -304,9 +306,11 @@ class Memory:
         if now >= self._clock_due:
             self._clock_due = now + _CLOCK_SECONDS
             await self._compare_clocks()
-        day = day_of(self.clock())
-        if day != self._tidied and await self._in_thread(self._prune):
-            self._tidied = day
+        hour = int(self.clock() // _HOUR)
+        if hour != self._pruned and await self._in_thread(self._prune):
+            self._pruned = hour
+        if (day := day_of(self.clock())) != self._forgot:
+            self._forgot = day
             self.ledger.forget(self.clock())
         if self._worker == 1 and now >= self._snapshot_due:
             self._snapshot_due = now + _SNAPSHOT_SECONDS
