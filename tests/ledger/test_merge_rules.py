@@ -164,3 +164,18 @@ def test_an_episode_that_begins_with_the_end_of_the_day_holds_no_time_in_the_fut
     assert until(later, at(20)) is later
     assert until(later, at(19)) == Episode(at(0), ((at(0), at(10)), (at(19), None)))
     assert until(Episode(at(20), ((at(20), at(21)),)), at(19)) == Episode(at(19), ((at(19), at(19)),))
+
+
+def test_two_nodes_days_are_joined_and_the_earliest_start_is_kept() -> None:
+    """Whatever was judged, and when both saw the same day at different times."""
+    [stamp] = merge(seen((0, OLD, None)), seen((3, OLD, None))).stamps
+    assert stamp.unjudged == 0b1001
+
+    early, late = seen((0.125, OLD, False)), seen((0.25, OLD, False))
+    assert merge(early, late) == merge(late, early)
+    assert merge(early, late).stamps[0].starts == (at(0.125),)
+
+    first = seen((0, NEW, True), (5.5, OLD, False))
+    second = seen((0.25, NEW, True), (5.25, OLD, False))
+    assert merge(first, second) == merge(second, first)
+    assert merge(first, second).stamps[1].starts == (at(5.25),)

@@ -3,13 +3,15 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from policy_cases import DAY, KEY, SERVER, START, assessment
+from policy_cases import DAY, KEY, SERVER, START, assessment, sighting, standing
 
 from wehr.evidence.types import Session
-from wehr.policy import Holds, Policy
+from wehr.policy import Action, Decision, Holds, Policy, Scope, decide, mildest
+from wehr.policy.clock import merged
 from wehr.policy.ladder import PRESETS, Ladder, Stage, carry_over
 from wehr.policy.pauses import Pause, cancel, extend, granted, request, stops
 from wehr.policy.scope import Connector, Exemption, Scoping, exemption_stops
+from wehr.policy.selection import LadderRule
 from wehr.policy.timeline import dates, timeline
 from wehr.policy.types import Episode, Mode, Reason, ServerKey, Stop
 from wehr.policy.windows import window
@@ -190,3 +192,73 @@ def test_the_windows_are_the_same_in_every_version():
     places = [window(KEY, SERVER, hour, 30, 5).start // 60 % 60 for hour in range(490_000, 490_006)]
 
     assert places == [20, 14, 20, 9, 16, 19]
+
+
+def test_a_span_that_is_empty_hides_none_after_it():
+    """A stop that ends before it begins, as after a broken clock."""
+    assert merged([(5.0, 3.0), (6.0, 9.0), (8.0, 10.0)]) == [(6.0, 10.0)]
+
+
+def test_a_name_that_is_no_text_has_its_windows_too():
+    """Stamped names are bytes from strangers."""
+    assert window(KEY, ServerKey("default", "\udc80.example", "192.0.2.0/24"), 490_000, 30, 5)
+
+
+def test_who_is_no_case_is_accepted_by_that_name():
+    """The action is told, not only that nothing is enforced."""
+    off = Scope(skip=Reason.OFF)
+    plain = {"policy": Policy(), "key": KEY, "now": START}
+
+    assert decide(sighting(), None, None, None, scope=off, **plain).action is Action.ACCEPT
+    known = assessment("15.1.2507.61")
+    assert decide(sighting(), known, None, known, scope=Scope(), **plain).action is Action.ACCEPT
+
+
+def test_a_server_of_which_nothing_is_remembered_begins_its_clock_now():
+    """On whichever ladder a rule puts it."""
+    policy = Policy(ladder_rules=(LadderRule(use="urgent"),))
+    known = assessment()
+
+    found = decide(sighting(), known, None, known, scope=Scope(), policy=policy, key=KEY, now=START)
+
+    assert (found.ladder, found.stage) == ("urgent", 1)
+
+
+def test_a_mixed_server_that_is_enforced_is_on_the_ladder_of_its_old_build():
+    """Its compliant build is on none."""
+    policy = Policy(mixed="enforce", ladder_rules=(LadderRule(use="urgent", builds=("15.1.2507.17",)),))
+    case = {"scope": Scope(), "policy": policy, "key": KEY, "now": START}
+
+    found = decide(sighting(), assessment(), standing(mixed=True), assessment("15.1.2507.61"), **case)
+
+    assert found.ladder == "urgent"
+
+
+def test_of_two_throttled_tenants_the_earlier_end_is_the_true_one():
+    """As soon as one of them takes the message it is taken; a full block has no end."""
+    early, late, never = (
+        Decision(Action.THROTTLE, Reason.THROTTLED, True, until=until) for until in (60.0, 120.0, None)
+    )
+
+    assert mildest([never, late, early]) is early
+
+
+def test_a_server_may_be_forgotten_as_soon_as_it_is_silent():
+    """But not before."""
+    assert Policy(forget_days=30).forget_days == 30
+    with pytest.raises(ValueError, match="forget_days must not be less"):
+        Policy(forget_days=29)
+
+
+def test_a_ladder_without_notice_throttles_from_the_detection():
+    """That is its date."""
+    found = dates(Ladder("at once", (Stage(None, 5),)), OPEN, (), START + DAY)
+
+    assert found.throttle_enabled_date == START
+
+
+def test_without_an_assessment_no_rule_applies():
+    """The usual ladder does."""
+    policy = Policy(ladder_rules=(LadderRule(use="urgent"),))
+
+    assert policy.course(None, OPEN, (), START + DAY)[0].name == "exchange-online"
