@@ -70,7 +70,10 @@ def require(package: str) -> None:
 
 
 def command(package: str, shared: Path, users: Sequence[str], argv: Sequence[str]) -> list[str]:
-    """How to run a program of a package; ``shared`` is the one folder in which others see what it writes."""
+    """How to run a program of a package.
+
+    ``shared`` is the one folder in which others see what it writes, and where it finds their unix sockets.
+    """
     view = ("unshare", "--mount", "--uts", "--propagation", "private", "sh", "-c", _VIEW, "view")
     return [*view, str(FETCHED / package), str(shared), " ".join(users), *argv]
 

@@ -54,7 +54,9 @@ nowhere:
 
 def recipe(name: str) -> str:
     """The lines that docs/exim.md tells administrators to put in: ``data`` or ``rcpt``."""
-    found = re.search(rf"<!-- {name} -->\n+```\n(.*?)^```", RECIPE.read_text("ascii"), re.M | re.S)
+    found = re.search(
+        rf"<!-- {name} -->\n+```\n(.*?)^```", RECIPE.read_text("ascii"), re.MULTILINE | re.DOTALL
+    )
     assert found, name
     return found[1]
 
@@ -75,9 +77,7 @@ class Exim:
 
 
 @contextlib.contextmanager
-def running(
-    folder: Path, wehr: str, *, early: bool = False, host: str = "127.0.0.1", idle: float = 0
-) -> Iterator[Exim]:
+def running(folder: Path, wehr: str, *, early: bool = False, host: str = "127.0.0.1") -> Iterator[Exim]:
     """Start an instance in ``folder`` that asks Wehr on ``wehr``, as ``readsocket`` names a socket."""
     beside.require("exim4-daemon-light")
     port = free_port(host)
