@@ -44,10 +44,11 @@ class Laddering(Struct, frozen=True):
 
     def at(self, moment: float, assessment: Assessment | None, learned: dict[str, float]) -> Ladder:
         """The ladder that applies to an assessment at a moment: by the first rule that fits."""
-        for rule in self.rules if assessment else ():
-            start = rule.starts(assessment, learned) if assessment else None
-            if start is not None and start <= moment:
-                return self.named(rule.use)
+        if assessment is not None:
+            for rule in self.rules:
+                start = rule.starts(assessment, learned)
+                if start is not None and start <= moment:
+                    return self.named(rule.use)
         return self.named(self.ladder)
 
 
