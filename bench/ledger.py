@@ -1,6 +1,6 @@
 """Measures the ledger: memory per server, start-up, the cost of a message, the journal, carrying in, workers.
 
-    python bench/ledger.py [--sizes 10000,100000,1000000] [--store URL] [--workers 1,2] [--json]
+    python bench/ledger.py [--sizes 10000,100000,1000000] [--store URL] [--workers 1,2] [--flood] [--json]
 
 ``--store`` names an empty PostgreSQL database that entries are carried into as well, and that is filled;
 ``--workers`` has so many workers answer a load over loopback (needs cc).
@@ -21,11 +21,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec import structs
+
+from wehr.catalogue import load
+from wehr.doors.gate import Gate, Setting
+from wehr.evidence import Own, Session
 from wehr.evidence.types import Confidence, Relation, Sighting
 from wehr.ledger import Entry, Journal, Ledger, Limits, Position, ServerState, Stamp, open_store, read_batch
 from wehr.ledger.carrier import fill
 from wehr.ledger.state import DAY
+from wehr.policy import Policy
 from wehr.policy.types import Action, Decision, Reason, ServerKey
+from wehr.service.clock import SetClock
 
 HERE = Path(__file__).resolve().parent
 START = 20_500 * DAY
@@ -100,6 +107,36 @@ def messages(numbers: Sequence[int], ledger: Ledger, at: float) -> float:
     return spent / len(numbers) * 1e6
 
 
+def whole_messages(numbers: Sequence[int], ledger: Ledger, folder: Path) -> float:
+    """Microseconds for a message through the gate: parsed, assessed, remembered, decided, in the journal."""
+    catalogue, policy, own = load(), Policy(), Own()
+    setting = Setting(catalogue, policy, policy.scoping(()), own, "mx.example.org")
+    clock = SetClock(NOW + 1500)
+    spent, step = 0.0, 1000
+    with Journal(folder / "gate", NOW) as journal:
+        gate = Gate(
+            setting, ledger, secret=bytes(32), clock=clock, record=journal.append, on_error=lambda error: None
+        )
+        for first in range(0, len(numbers), step):
+            some = []
+            for number in numbers[first : first + step]:
+                key = key_of(number)
+                ip = f"{key.network.removesuffix('0/24')}7"
+                trace = (
+                    f"from EX1.corp.example (10.0.0.1) by {key.name} (10.0.0.2) with Microsoft SMTP Server "
+                    f"(version=TLS1_2, cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384) id "
+                    f"{'15.1.2507.6' if number % 10 in (7, 8) else '15.1.2507.61'}; "
+                    "Wed, 18 Nov 2026 10:14:05 +0100"
+                )
+                some.append((Session(ip, helo=key.name, recipients=("example.org",)), [trace.encode()]))
+            before = time.process_time()
+            for session, received in some:
+                gate.ask(session, received, "4XyZ12345")
+            spent += time.process_time() - before
+    assert sum(gate.counts.values()) == len(numbers)
+    return spent / len(numbers) * 1e6
+
+
 def measure(size: int, folder: Path) -> dict[str, float]:
     """All figures for one size of ledger."""
     dice = random.Random(1)
@@ -119,6 +156,7 @@ def measure(size: int, folder: Path) -> dict[str, float]:
     everyone = random.Random(2).sample(range(size), min(size, MESSAGES))
     fresh = messages(everyone, ledger, NOW)
     again = messages(everyone, ledger, NOW + 1000)
+    whole = whole_messages(everyone[:50_000], ledger, folder)
     flood = messages(range(size, size + 50_000), ledger, NOW + 2000)
     return {
         "servers": size,
@@ -127,8 +165,34 @@ def measure(size: int, folder: Path) -> dict[str, float]:
         "file_bytes_per_server": round((folder / "wehr.sqlite").stat().st_size / size),
         "first_of_day_us": round(fresh, 2),
         "message_us": round(again, 2),
+        "whole_message_us": round(whole, 2),
         "forged_us": round(flood, 2),
         "servers_after_flood": len(ledger),
+    }
+
+
+def flood(real: int = 10_000, forged: int = 1_000_000, networks: int = 4) -> dict[str, float]:
+    """What a million forged names from a few networks do to a ledger of real servers."""
+    dice = random.Random(3)
+    ledger = Ledger()
+    for number in range(real):
+        ledger.merge(key_of(number), state_of(number, dice))
+    before, spent = resident(), time.process_time()
+    for number in range(forged):
+        network = f"198.51.{number % networks}.0/24"
+        sighting = structs.replace(
+            sighting_of(8, NOW + number / 100), name=f"mail{number}.forged.example", network=network
+        )
+        key = ServerKey("default", sighting.name, network)
+        ledger.observe(key, sighting, False)
+        ledger.standing(key, sighting.at)
+    return {
+        "real": real,
+        "forged": forged,
+        "real_kept": sum(key_of(number) in ledger for number in range(real)),
+        "servers_after": len(ledger),
+        "grown_mib": round((resident() - before) / 2**20, 1),
+        "forged_us": round((time.process_time() - spent) / forged * 1e6, 1),
     }
 
 
@@ -214,6 +278,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="10000,100000,1000000")
     parser.add_argument("--store", help="the URL of an empty PostgreSQL database")
     parser.add_argument("--workers", default="", help="such as 1,2")
+    parser.add_argument("--flood", action="store_true", help="a million forged names")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -231,6 +296,8 @@ def main() -> None:
     for size in map(int, filter(None, options.sizes.split(","))):
         command = [sys.executable, __file__, "--one", str(size)]
         report(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    if options.flood:
+        report(flood())
     for url in filter(None, ("sqlite", options.store)):
         with tempfile.TemporaryDirectory() as name:
             report(journal(Path(name), f"sqlite:///{name}/carry.sqlite" if url == "sqlite" else url))
