@@ -175,13 +175,14 @@ def test_bad_use_is_one_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_events_are_listed_by_what_is_asked_for(played: Path) -> None:
+def test_events_are_listed_by_what_is_asked_for(played: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By kind, server, person and time; newest first; JSON is one document a line."""
 
     def events(*filters: str) -> list[dict[str, object]]:
         lines = run("events", "--state", played, "--json", *filters).stdout.splitlines()
         return [json.loads(line) for line in lines]
 
+    monkeypatch.setenv("COLUMNS", "200")  # narrower, names are folded
     everything = events()
     bakery = events("--server", "ex01.bakery.example")
     middle = str(everything[len(everything) // 2]["at"])
