@@ -23,6 +23,7 @@ _COMMANDS = {
     "store": "Migrate, check, back up, restore or copy the store.",
     "catalogue": "Ask what is known of a build.",
     "policy": "Show the ladder with its dates, or play the policy over time.",
+    "filter": "Programs that a mail system starts by itself.",
     "config": "Check or show the configuration.",
 }
 
