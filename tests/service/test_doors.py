@@ -1,0 +1,51 @@
+"""The doors that are closed by default: opened by their tables, by one worker or several."""
+
+from pathlib import Path
+
+import pytest
+from postfix import free_port
+from running import configuration, process, until
+
+from wehr.doors.line.client import ask
+from wehr.service.config import ConfigError, parse
+from wehr.service.listeners import Listeners
+from wehr.service.state_folder import StartError
+
+QUESTION = b"request=message\nclient_address=203.0.113.10\nreceived=from a by b\n\n"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_line_door_is_served_by_all_workers(tmp_path: Path, workers: int) -> None:
+    """Over TCP and a unix socket, which is gone when Wehr is."""
+    port, path = free_port(), tmp_path / "line.sock"
+    config = f'workers = {workers}\n[line]\nlisten = ["127.0.0.1:{port}"]\nsocket = "{path}"\n'
+    with process(tmp_path, config):
+        for _ in range(10):
+            assert ask(("127.0.0.1", port), QUESTION, 10) is None
+            assert ask(str(path), QUESTION, 10) is None
+    until(lambda: not path.exists())
+
+
+def test_without_their_tables_only_the_milter_listens(tmp_path: Path) -> None:
+    """Line and policy service are off."""
+    with Listeners(configuration(free_port(), "report"), tmp_path) as listeners:
+        assert {name: len(sockets) for name, sockets in listeners.sockets.items()} == {
+            "milter": 2,
+            "line": 0,
+            "policy_service": 0,
+        }
+
+
+def test_an_address_that_is_taken_names_its_key(tmp_path: Path) -> None:
+    """And what was opened before is closed again."""
+    port = free_port()
+    config = configuration(port, "report", f'line.listen = ["127.0.0.1:{port}"]')
+    with pytest.raises(StartError, match=r"is taken by another program; .* with line\.listen$"):
+        Listeners(config, tmp_path)
+    assert not (tmp_path / "milter.sock").exists()
+
+
+def test_an_address_that_is_none_is_an_error_of_the_configuration() -> None:
+    """With the key's name."""
+    with pytest.raises(ConfigError, match=r"policy_service"):
+        parse('[policy_service]\nlisten = ["nowhere"]\n', "wehr.toml")
