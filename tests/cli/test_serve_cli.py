@@ -97,7 +97,7 @@ def test_a_bad_configuration_is_one_clear_line(tmp_path: Path) -> None:
     said = _fails("--config", str(file), "--state", str(tmp_path / "state"))
 
     assert said.startswith(f"wehr: {file}:2: policy.mode: found 'strict'")
-    assert said.endswith("allowed: off, report, enforce\n")
+    assert said.endswith("allowed: off, report, simulate, enforce\n")
 
 
 def test_an_unreadable_store_is_reported_and_never_overwritten(tmp_path: Path) -> None:

@@ -177,6 +177,35 @@ def test_only_what_all_tenants_would_refuse_is_refused() -> None:
     assert (rig.ask(session=strict) or "").startswith("550 ")
 
 
+def test_what_another_tenant_takes_is_recorded_as_taken() -> None:
+    """The history holds what the client was answered, not what one of the tenants would have said."""
+    rig = Rig(
+        policy={
+            "tenants": [
+                {"name": "strict", "domains": ["strict.example"], "mode": "enforce"},
+                {"name": "mild", "domains": ["mild.example"], "mode": "report"},
+            ]
+        }
+    )
+    both = msgspec.structs.replace(CLIENT, recipients=("strict.example", "mild.example"))
+
+    rig.age(session=both)
+
+    assert rig.entries[-1].decision.action is Action.BLOCK
+    assert not any(entry.decision.refused for entry in rig.entries)
+
+
+def test_simulation_refuses_nothing_and_says_what_it_would() -> None:
+    """Mode simulate: the decision is marked, and the message taken."""
+    rig = Rig(policy={"mode": "simulate"})
+
+    rig.age()
+
+    assert rig.ask() is None
+    last = rig.entries[-1].decision
+    assert (last.action, last.enforced, last.simulated) == (Action.BLOCK, False, True)
+
+
 def test_a_pause_lets_mail_through() -> None:
     """A paused server is taken in stage 8 as in any other."""
     rig = Rig()

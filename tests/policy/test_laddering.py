@@ -54,6 +54,15 @@ def test_a_refused_server_enters_the_new_ladder_at_the_start_of_a_stage_that_is_
     assert place(past, 48.1) == ("urgent", 3, (20, 0))
 
 
+def test_the_way_over_a_milder_ladder_does_not_lead_back():
+    """A day on the gentle ladder, which never goes so far, and the server is in stage 7 as before."""
+    past = changed((85, GENTLE), (86, USUAL))
+
+    assert place(past, 84.9) == ("exchange-online", 7, (30, 20))
+    assert place(past, 85.5)[0] == "gentle"
+    assert place(past, 86.1) == ("exchange-online", 7, (30, 20))
+
+
 def test_a_server_that_is_seen_after_the_change_walks_the_new_ladder_from_its_start():
     """As if there had never been another."""
     assert place(changed((-10, URGENT)), 7.1) == ("urgent", 2, (10, 0))

@@ -19,7 +19,7 @@ HEADERS = [("Received", " " + messages.exchange("15.1.2507.16").partition(": ")[
 
 
 @pytest.mark.parametrize(
-    ("mode", "event"), [("enforce", "message refused"), ("report", "message would be refused")]
+    ("mode", "event"), [("enforce", "message refused"), ("simulate", "message would be refused")]
 )
 def test_a_refusal_is_one_line_that_says_who_and_why(tmp_path: Path, mode: str, event: str) -> None:
     """Server, build, stage, reason, client and queue id; accepted mail is not logged."""
@@ -42,3 +42,18 @@ def test_a_refusal_is_one_line_that_says_who_and_why(tmp_path: Path, mode: str, 
         "15.1.2507.16",
     )
     assert last["queue_id"]
+
+
+def test_report_only_is_quiet(tmp_path: Path) -> None:
+    """What would be refused is in the report, not in the log."""
+    configure(Log())
+    with (
+        capture_logs() as lines,
+        receiver(tmp_path, START, mode="report") as wehr,
+        MilterClient(("127.0.0.1", wehr.port), CLIENT) as client,
+    ):
+        for day in (0, 25, 50, 75, 95):
+            wehr.clock.now = START + day * 86_400
+            assert client.deliver(HEADERS) == "accept"
+
+    assert [line for line in lines if line["event"].startswith("message")] == []

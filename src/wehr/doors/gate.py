@@ -130,8 +130,11 @@ class Gate:
             self.counts[Action.ACCEPT, decision.reason] += 1
             self._early.forget(client, now + setting.policy.memory_days * _DAY)
             return None
-        results = [(self._judge(seen, scope, session, queue_id, now), scope) for scope in scopes]
-        decision = mildest(decision for decision, _ in results)
+        entries = [self._judge(seen, scope, session, queue_id, now) for scope in scopes]
+        decision = mildest(entry.decision for entry in entries)
+        for entry, scope in zip(entries, scopes, strict=True):
+            if scope.skip is None:
+                self._record(entry if decision.refused else _accepted(entry))
         self.counts[decision.action if decision.refused else Action.ACCEPT, decision.reason] += 1
         # Behind a trusted relay it is not the client that is refused.
         all_hour = client is session and _all_hour(decision)
@@ -142,8 +145,8 @@ class Gate:
         keys = {scope.tenant: ServerKey(scope.tenant, seen.name, seen.network) for scope in scopes}
         if all_hour:
             self._early.learn(client, keys, now)
-        scope = next(scope for candidate, scope in results if candidate is decision)
-        return self._refusal(decision, keys[scope.tenant], seen.software)
+        key = next(entry.key for entry in entries if entry.decision is decision)
+        return self._refusal(decision, key, seen.software)
 
     def _refusal(self, decision: Decision, key: ServerKey, software: str) -> str | None:
         setting = self.setting
@@ -214,17 +217,18 @@ class Gate:
             now=now,
         )
 
-    def _judge(self, seen: Sighting, scope: Scope, session: Session, queue_id: str, now: float) -> Decision:
-        """One tenant's decision, remembered and written down."""
+    def _judge(self, seen: Sighting, scope: Scope, session: Session, queue_id: str, now: float) -> Entry:
+        """One tenant's decision, and what is remembered for it."""
         setting = self.setting
+        key = ServerKey(scope.tenant, seen.name, seen.network)
         if scope.skip:
-            return decide(
+            decision = decide(
                 seen, None, None, None, scope=scope, policy=setting.policy, key=self.secret, now=now
             )
+            return Entry(key, seen, None, decision, queue_id)
         if scope.names_client and seen.confidence is Confidence.PLAUSIBLE:
             seen = msgspec.structs.replace(seen, confidence=Confidence.CONFIRMED)
         today = self._day(now)
-        key = ServerKey(scope.tenant, seen.name, seen.network)
         assessment = effective = None
         compliant = None
         if seen.build is not None:
@@ -246,8 +250,7 @@ class Gate:
             key=self.secret,
             now=now,
         )
-        self._record(Entry(key, seen, compliant, decision, queue_id))
-        return decision
+        return Entry(key, seen, compliant, decision, queue_id)
 
     def _day(self, now: float) -> date:
         """The UTC day of ``now``; it is the same for a hundred thousand messages."""
@@ -257,6 +260,14 @@ class Gate:
             day = datetime.fromtimestamp(start, UTC).date()
             self._today = (start, day)
         return day
+
+
+def _accepted(entry: Entry) -> Entry:
+    """The entry of a message that was taken: another tenant's word may have been milder than this one's."""
+    if not entry.decision.refused:
+        return entry
+    decision = msgspec.structs.replace(entry.decision, enforced=False)
+    return msgspec.structs.replace(entry, decision=decision)
 
 
 def _all_hour(decision: Decision) -> bool:

@@ -68,8 +68,17 @@ def decide(
     elif stage.minutes:
         action, until = _refusing(server, lambda at: reached(at)[2], key, now)
         reason = _REASONS[action]
-    enforced = scope.mode is Mode.ENFORCE
-    return Decision(action, reason, enforced, number, stage.throttle, stage.block, until, name)
+    return Decision(
+        action,
+        reason,
+        scope.mode is Mode.ENFORCE,
+        number,
+        stage.throttle,
+        stage.block,
+        until,
+        name,
+        scope.mode is Mode.SIMULATE,
+    )
 
 
 def best_shown(assessment: Assessment, effective: Assessment | None, policy: Policy, day: date) -> Assessment:

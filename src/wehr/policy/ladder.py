@@ -117,18 +117,19 @@ def steps(ladder: Ladder) -> tuple[Step, ...]:
     return tuple(found)
 
 
-def carry_over(old: Ladder, new: Ladder, elapsed: float) -> float:
+def carry_over(old: Ladder, new: Ladder, elapsed: float, hardest: tuple[int, int] = (0, 0)) -> float:
     """Where on ``new`` a server stands that has reached ``elapsed`` seconds on ``old``, in seconds.
 
     A change of ladder neither jumps backwards nor skips the notice period: a server that is still only
     reported keeps at least the notice it was promised, or the whole notice of the new ladder where that is
     shorter; one that is refused already enters at the start of the first stage that is no milder, so that it
-    goes through all that follow.
+    goes through all that follow. ``hardest`` is the severest stage it has been in on any ladder: the way over
+    a milder one does not lead back behind it.
     """
-    stage = old.stages[stage_at(old, elapsed) - 1]
-    if stage.minutes:
+    reached = max(hardest, old.stages[stage_at(old, elapsed) - 1].severity)
+    if any(reached):
         for step, candidate in zip(steps(new), new.stages, strict=True):
-            if candidate.severity >= stage.severity:
+            if candidate.severity >= reached:
                 return step.start
         return steps(new)[-1].start
     promised, offered = notice(old), notice(new)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from wehr.catalogue import Catalogue
 from wehr.catalogue.types import Assessment
 from wehr.policy.clock import elapsed
-from wehr.policy.ladder import PRESETS, Ladder, Stage, carry_over
+from wehr.policy.ladder import PRESETS, Ladder, Stage, carry_over, stage_at
 from wehr.policy.selection import LadderRule
 from wehr.policy.types import Episode, Stop
 
@@ -112,12 +112,14 @@ def course(
         return past.at(now, None), elapsed(episode, stops, now)
     first, *later = _changes(past, assessment, episode.started, now)
     ladder, place, clock = past.at(first, assessment), 0.0, 0.0
+    hardest = (0, 0)
     for at in later:
         reached = elapsed(episode, stops, at)
         place, clock = place + reached - clock, reached
         new = past.at(at, assessment)
         if reached > 0 and new.stages != ladder.stages:
-            place = carry_over(ladder, new, place)
+            hardest = max(hardest, ladder.stages[stage_at(ladder, place) - 1].severity)
+            place = carry_over(ladder, new, place, hardest)
         ladder = new
     return ladder, place + elapsed(episode, stops, now) - clock
 

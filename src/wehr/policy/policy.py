@@ -21,7 +21,11 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """What is done about out-of-date servers. The defaults are a new installation's: it refuses nobody."""
 
     mode: Annotated[
-        Mode, Meta(description="off, report (refuse nothing, record what would be) or enforce.")
+        Mode,
+        Meta(
+            description="off, report (refuse nothing, record what would be), simulate (and log it) "
+            "or enforce."
+        ),
     ] = Mode.REPORT
     compliance: Rules = Rules()
     ladder: Annotated[

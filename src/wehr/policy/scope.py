@@ -25,7 +25,9 @@ class Tenant(Struct, frozen=True, forbid_unknown_fields=True):
     domains: Annotated[
         tuple[str, ...], Meta(description="Recipient domains; a leading dot covers all below.")
     ] = ()
-    mode: Annotated[Mode | None, Meta(description="off, report or enforce; unset: the policy's.")] = None
+    mode: Annotated[
+        Mode | None, Meta(description="off, report, simulate or enforce; unset: the policy's.")
+    ] = None
 
 
 class Connector(Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +35,9 @@ class Connector(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Annotated[str, Meta(min_length=1, description="Its name, shown in reports.")]
     tenant: Annotated[str, Meta(description="The tenant it belongs to; empty: by recipient domain.")] = ""
-    mode: Annotated[Mode | None, Meta(description="off, report or enforce; unset: the tenant's.")] = None
+    mode: Annotated[
+        Mode | None, Meta(description="off, report, simulate or enforce; unset: the tenant's.")
+    ] = None
     networks: Annotated[tuple[str, ...], Meta(description="Client addresses or networks.")] = ()
     client_names: Annotated[
         tuple[str, ...], Meta(description="Verified client names; a leading dot covers all below.")

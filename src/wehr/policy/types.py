@@ -13,6 +13,8 @@ class Mode(StrEnum):
     OFF = "off"
     REPORT = "report"
     """Watch and report, refuse nothing; what would have been decided is recorded."""
+    SIMULATE = "simulate"
+    """As report, and each message that would be refused has its line in the log."""
     ENFORCE = "enforce"
 
 
@@ -119,6 +121,8 @@ class Decision(Struct, frozen=True, gc=False):
     block: int = 0
     until: float | None = None
     ladder: str = ""
+    simulated: bool = False
+    """Not carried out, but to be told in the log as if it were."""
 
     @property
     def refused(self) -> bool:

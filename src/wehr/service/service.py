@@ -124,7 +124,8 @@ class Service:
 
     def _record(self, entry: Entry) -> None:
         self.memory.record(entry)
-        if entry.decision.action is not Action.ACCEPT:
+        decision = entry.decision
+        if decision.action is not Action.ACCEPT and (decision.enforced or decision.simulated):
             _tell(entry)
         if self._observer:
             self._observer(entry)
@@ -200,7 +201,7 @@ def reporting(policy: Policy) -> Policy:
 
 
 def _tell(entry: Entry) -> None:
-    """The log line of a message that is refused, or would be if the policy were enforced."""
+    """The log line of a message that is refused, or in mode simulate would be."""
     decision, seen = entry.decision, entry.sighting
     log.info(
         "message refused" if decision.enforced else "message would be refused",
