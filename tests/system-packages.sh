@@ -4,20 +4,18 @@
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
+have_server() { command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+skip() { echo "tests: $1: the tests with a real $2 are skipped" >&2; }
 
-install_postfix() {
+install() {
   if ! have apt-get; then
-    echo "tests: no apt-get here, so Postfix is not installed: the tests with a real Postfix are skipped" >&2
+    skip "no apt-get here, so $2 is not installed" "$2"
   elif [ "$(id -u)" -ne 0 ]; then
-    echo "tests: not root, so Postfix is not installed: the tests with a real Postfix are skipped" >&2
-  elif have sendmail; then
-    # Debian's mail systems exclude each other: installing Postfix would remove the one that is in use.
-    echo "tests: another mail system is installed, which Postfix would replace: the tests with it are skipped" >&2
+    skip "not root, so $2 is not installed" "$2"
   else
-    echo "tests: installing Postfix" >&2
+    echo "tests: installing $2" >&2
     apt-get -qq update
-    echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postfix >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$1" >/dev/null
   fi
 }
 
@@ -37,12 +35,23 @@ fetch() {
   if have apt-get && { download "$1" || { apt-get -qq update >/dev/null 2>&1 && download "$1"; }; }; then
     touch "build/debian/$1/complete"
   else
-    echo "tests: $1 cannot be fetched: the tests with it are skipped" >&2
+    skip "$1 cannot be fetched" "$1"
   fi
 }
 
 cd "$(dirname "$0")/.."
-have postfix || install_postfix
+if have postfix; then
+  :
+elif have sendmail; then
+  # Debian's mail systems exclude each other: installing Postfix would remove the one that is in use.
+  skip "another mail system is installed, which Postfix would replace" Postfix
+else
+  if have debconf-set-selections && [ "$(id -u)" -eq 0 ]; then
+    echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
+  fi
+  install postfix Postfix
+fi
+have_server || install postgresql PostgreSQL
 for package in sendmail-bin exim4-daemon-light opensmtpd; do
   fetch "$package"
 done
