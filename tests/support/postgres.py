@@ -73,7 +73,9 @@ class Cluster:
 
 
 def find() -> Path | None:
-    """The folder of the newest server's programs on this machine."""
+    """The folder of the newest server's programs here, or of those that $WEHR_TEST_POSTGRES names."""
+    if named := os.environ.get("WEHR_TEST_POSTGRES"):
+        return Path(named)
     found = [
         *Path("/usr/lib/postgresql").glob("*/bin/initdb"),
         *(Path(name) for name in (shutil.which("initdb"),) if name),
