@@ -118,6 +118,9 @@ class Carrier:
         try:
             while count := self.carry_once(now):
                 carried += count
+                # What has come in meanwhile waits for the next step: a transaction costs as much as many.
+                if count < BATCH and self._position and self._position.segment == self._active():
+                    break
             return self._learn(self._open(), carried)
         except (StoreAway, OSError) as error:
             self.failures += 1
