@@ -7,7 +7,6 @@ from sqlalchemy import URL
 
 from wehr.ledger.carrying import CHANNEL
 from wehr.ledger.errors import StoreAway
-from wehr.ledger.opening import PATIENCE
 
 
 class Listening:
@@ -19,6 +18,8 @@ class Listening:
 
     def __init__(self, url: URL) -> None:
         import psycopg
+
+        from wehr.ledger.postgresql import PATIENCE
 
         self._lost = psycopg.Error
         try:

@@ -19,14 +19,6 @@ from wehr.ledger.schema import REVISION, counter, meta, metadata
 _APPLICATION: Final = 0x57454852
 """``WEHR``, SQLite's application_id: tells our files from others'."""
 _BUSY_MS: Final = 5000
-PATIENCE: Final[dict[str, Any]] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
-"""libpq's parameters: seconds, and for the last milliseconds without an acknowledgement."""
 _KNOWN: Final = (REVISION,)
 """All revisions there have been."""
 _DAMAGE: Final = ("malformed", "not a database", "corrupt")
@@ -108,24 +100,13 @@ def _sqlite(where: URL, *, create: bool) -> Engine:
 
 
 def _postgresql(where: URL) -> Engine:
-    """One connection, which a cut network ends within ten seconds rather than hours."""
     try:
-        return create_engine(
-            where.set(drivername="postgresql+psycopg"),
-            pool_size=1,
-            max_overflow=0,
-            pool_pre_ping=True,
-            # A journal segment is removed once it is in the store: so a commit must outlive a crash.
-            connect_args={
-                **PATIENCE,
-                "application_name": "wehr",
-                "options": "-c synchronous_commit=on",
-            },
-        )
+        from wehr.ledger.postgresql import postgresql_engine
     except ImportError:
         raise LedgerError(
             "PostgreSQL needs the driver psycopg: install Wehr with its extra 'postgres'"
         ) from None
+    return postgresql_engine(where)
 
 
 def _look_at(path: Path, *, create: bool) -> None:
