@@ -1,0 +1,1 @@
+"""Mail to the administrators of a server, and digests to one's own."""
