@@ -39,7 +39,7 @@ class Filter:
     def cpu(self) -> float:
         """Seconds of CPU used so far by the process, its threads and children."""
         assert self.process
-        return _cpu(self.process.pid)
+        return cpu_of(self.process.pid)
 
     def settled_cpu(self) -> float:
         """The same, once what was put off is done: Wehr writes its database after it has answered."""
@@ -66,13 +66,17 @@ class Row:
     worst: float
 
 
-def _cpu(pid: int) -> float:
-    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return (int(stat[11]) + int(stat[12])) / TICK + sum(_cpu(int(child)) for child in children)
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU of a process, its threads, and its children, those that have ended too."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # it has just ended: its parent's account has it now
+        return 0.0
+    return sum(map(int, stat[11:15])) / TICK + sum(cpu_of(int(child)) for child in children)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -82,11 +86,11 @@ def contenders(build: Path, folder: Path) -> list[Filter]:
     """Wehr, and those of its peers that could be built."""
 
     def libmilter(name: str, *command: str) -> Filter:
-        port = _free_port()
+        port = free_port()
         arguments = [*command[:-1], f"inet:{port}@127.0.0.1", command[-1]]
         return Filter(name, [part for part in arguments if part], [f"127.0.0.1:{port}"])
 
-    port, path, config = _free_port(), folder / "wehr.sock", folder / "wehr.toml"
+    port, path, config = free_port(), folder / "wehr.sock", folder / "wehr.toml"
     config.write_text('host_name = "mx.example.org"\n')
     wehr = Path(sys.executable).with_name("wehr")
     found = [

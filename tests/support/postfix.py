@@ -82,11 +82,16 @@ def require_postfix() -> None:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, milters: str, *, host: str = "127.0.0.1", settings: Mapping[str, str] | None = None
+    folder: Path,
+    milters: str,
+    *,
+    host: str = "127.0.0.1",
+    settings: Mapping[str, str] | None = None,
+    services: str = "",
 ) -> Iterator[Postfix]:
     """Start an instance in ``folder`` with ``smtpd_milters`` set to ``milters``, and stop it at the end.
 
-    The folder must be one that the user postfix can reach: the fixture ``open_folder``.
+    ``services`` are more lines of its master.cf. The folder must be one that the user postfix can reach: the fixture ``open_folder``.
     """
     require_postfix()
     port = free_port(host)
@@ -108,7 +113,7 @@ def running(
         **(settings or {}),
     }
     (config / "main.cf").write_text("".join(f"{key} = {value}\n" for key, value in main.items()))
-    (config / "master.cf").write_text(_MASTER.format(host=host, port=port))
+    (config / "master.cf").write_text(_MASTER.format(host=host, port=port) + services)
     postfix = ["/usr/sbin/postfix", "-c", str(config)]
     start = subprocess.run([*postfix, "start"], check=False, capture_output=True, text=True, timeout=60)
     if start.returncode:
