@@ -18,6 +18,7 @@ from wehr.ledger.journal import Batch, Entry, Journal, Position, read_batch
 from wehr.ledger.listening import Listening
 from wehr.ledger.maintenance import Retention
 from wehr.ledger.memory import Ledger, Limits, reference
+from wehr.ledger.records import Records
 from wehr.ledger.rows import Changes, Event, ServerRow, SightingRow, Tally
 from wehr.ledger.snapshot import Snapshot, read_snapshot, write_snapshot
 from wehr.ledger.state import ServerState, Stamp, merge, observe, pack_state, unpack_state
@@ -38,6 +39,7 @@ __all__ = [
     "Listening",
     "Position",
     "PositionMoved",
+    "Records",
     "Retention",
     "ServerRow",
     "ServerState",

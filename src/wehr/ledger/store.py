@@ -1,15 +1,11 @@
 """The store: what all nodes share. SQLite in a file, or PostgreSQL; the way of a message never touches it."""
 
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final
 
-import msgspec
-from sqlalchemy import Connection, Engine, RowMapping, Select, func, or_, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.engine import make_url
 
 from wehr.ledger import carrying
@@ -22,27 +18,12 @@ from wehr.ledger.listening import Listening
 from wehr.ledger.maintenance import Retention, back_up, cutoffs, new_file, prune_batch
 from wehr.ledger.memory import Limits
 from wehr.ledger.opening import open_engine, read_secret, translated
-from wehr.ledger.rows import Changes, Event, ServerRow, SightingRow, Tally
-from wehr.ledger.schema import (
-    counter,
-    events,
-    exemptions,
-    journals,
-    meta,
-    metadata,
-    pauses,
-    servers,
-    sightings,
-    tallies,
-)
+from wehr.ledger.records import Records
+from wehr.ledger.rows import Changes
+from wehr.ledger.schema import counter, journals, servers
 from wehr.ledger.state import ServerState, unpack_state
-from wehr.policy.laddering import Past
-from wehr.policy.pauses import Pause
-from wehr.policy.scope import Exemption
 from wehr.policy.types import ServerKey
 
-_T = TypeVar("_T")
-_PAST: Final = "past"
 PackedState = tuple[str, str, str, bytes]
 """Tenant, name and network of a server, and its state as `wehr.ledger.state.pack_state` makes it."""
 _CHANGES: Final = 10_000
@@ -66,22 +47,18 @@ def open_store(url: str, *, create: bool = True, limits: Limits | None = None) -
     return Store(open_engine(url, create=create), make_url(url).render_as_string(), limits or Limits())
 
 
-class Store:
-    """An open store. Any thread may use it, one at a time; each method is one transaction.
+class Store(Records):
+    """An open store: the records, what nodes carry into it and learn from it, and what keeps it in order.
 
-    Every method may raise `StoreAway` (try again later) or `StoreUnreadable` (damaged).
+    Each method is one transaction; any may raise `StoreAway` (try again later) or `StoreUnreadable`.
+    ``secret`` is shared by all nodes; references are made with it.
     """
 
     def __init__(self, engine: Engine, name: str, limits: Limits) -> None:
-        self.name = name
+        super().__init__(engine, name)
         self.limits = limits
-        self.listens = engine.dialect.name == "postgresql"
-        """Whether `listen` works; otherwise others' changes are found by asking."""
-        self._engine = engine
-        self._lock = threading.Lock()
         with self._read() as connection:
             self.secret = read_secret(connection)
-        """Shared by all nodes; references are made with it."""
 
     @property
     def window_key(self) -> bytes:
@@ -170,151 +147,6 @@ class Store:
             found = tuple((ServerKey(row[1], row[2], row[3]), unpack_state(row[4])) for row in rows)
         return Changes(upto, found, counters["rules"], more)
 
-    def pauses(self) -> tuple[Pause, ...]:
-        """All pauses there have been, cancelled ones too."""
-        with self._read() as connection:
-            return _pauses(connection)
-
-    def exemptions(self) -> dict[str, Exemption]:
-        """All exemptions by id, ended ones too."""
-        query = select(exemptions.c.id, exemptions.c.value).order_by(exemptions.c.id)
-        with self._read() as connection:
-            return {row[0]: msgspec.json.decode(row[1], type=Exemption) for row in connection.execute(query)}
-
-    def past(self) -> Past:
-        """Which ladders have been in force, and since when."""
-        with self._read() as connection:
-            return _past(connection)
-
-    # What people change
-
-    def change_pauses(
-        self, change: Callable[[tuple[Pause, ...]], tuple[Pause, ...]], event: Event
-    ) -> tuple[Pause, ...]:
-        """Replace the pauses by what ``change`` makes of them; nobody else can change them in between.
-
-        What ``change`` raises (a quota that is used up) is passed on, and nothing is written.
-        """
-        with self._write() as connection:
-            # Taking the counter first holds off everybody else, on PostgreSQL as well.
-            carrying.bump(connection, "rules")
-            old = _pauses(connection)
-            new = change(old)
-            rows = [
-                {"id": pause.id, "tenant": pause.tenant, "value": msgspec.json.encode(pause)}
-                for pause in new
-                if pause not in old
-            ]
-            carrying.upsert(connection, pauses, ("id",), rows)
-            carrying.write_events(connection, [event])
-            return new
-
-    def put_exemption(self, exemption_id: str, exemption: Exemption, event: Event) -> None:
-        """Add an exemption, or put another in its place (to end it, one with an end)."""
-        with self._write() as connection:
-            carrying.bump(connection, "rules")
-            value = msgspec.json.encode(exemption)
-            row = {"id": exemption_id, "tenant": exemption.tenant, "value": value}
-            carrying.upsert(connection, exemptions, ("id",), [row])
-            carrying.write_events(connection, [event])
-
-    def change_past(self, change: Callable[[Past], Past], event: Event) -> Past:
-        """Note what is in force now; ``event`` is added if that is another ladder than before."""
-        old = self.past()
-        if change(old) == old:
-            return old
-        with self._write() as connection:
-            carrying.bump(connection, "rules")
-            old = _past(connection)
-            new = change(old)
-            row = {"name": _PAST, "value": msgspec.json.encode(new).decode()}
-            carrying.upsert(connection, meta, ("name",), [row])
-            if old.eras and new.eras != old.eras:
-                carrying.write_events(connection, [event])
-            return new
-
-    def add_event(self, event: Event) -> None:
-        """Add to the list of what was changed."""
-        with self._write() as connection:
-            carrying.write_events(connection, [event])
-
-    # What people ask
-
-    def server(self, ref: str) -> ServerRow | None:
-        """One server by its reference."""
-        return next(iter(self._servers(select(servers).where(servers.c.ref == ref))), None)
-
-    def servers(
-        self,
-        *,
-        name: str | None = None,
-        tenant: str | None = None,
-        seen_since: float = 0.0,
-        limit: int = 10_000,
-    ) -> list[ServerRow]:
-        """Servers, the one seen last first; ``name`` is the stamped name, the client's, or its address."""
-        query = select(servers).where(servers.c.last_seen >= seen_since)
-        if name is not None:
-            columns = (servers.c.name, servers.c.client_name, servers.c.client_ip)
-            query = query.where(or_(*(column == name.lower() for column in columns)))
-        if tenant is not None:
-            query = query.where(servers.c.tenant == tenant)
-        return self._servers(query.order_by(servers.c.last_seen.desc(), servers.c.ref).limit(limit))
-
-    def history(self, ref: str, *, limit: int = 100, before: int | None = None) -> list[SightingRow]:
-        """A server's messages, newest first; ``before`` is the id where the previous page ended."""
-        query = select(sightings).where(sightings.c.ref == ref)
-        if before is not None:
-            query = query.where(sightings.c.id < before)
-        return self._rows(query.order_by(sightings.c.id.desc()).limit(limit), SightingRow)
-
-    def message(self, queue_id: str, *, limit: int = 100) -> list[SightingRow]:
-        """What was decided on a message, by the mail system's queue id; walks over the history."""
-        query = select(sightings).where(sightings.c.queue_id == queue_id)
-        return self._rows(query.order_by(sightings.c.id.desc()).limit(limit), SightingRow)
-
-    def tallies(self, *, since_day: int = 0, ref: str | None = None) -> list[Tally]:
-        """Messages per server, day and outcome, from a day on (counted from 1970-01-01)."""
-        query = select(tallies).where(tallies.c.day >= since_day)
-        if ref is not None:
-            query = query.where(tallies.c.ref == ref)
-        return self._rows(query.order_by(tallies.c.day, tallies.c.ref), Tally)
-
-    def events(
-        self,
-        *,
-        ref: str | None = None,
-        server: str | None = None,
-        since: float = 0.0,
-        until: float | None = None,
-        kinds: Sequence[str] = (),
-        tenant: str | None = None,
-        actor: str | None = None,
-        limit: int = 1000,
-    ) -> list[Event]:
-        """What was changed, newest first; ``server`` is a name or reference, and any case of it."""
-        query = select(events).where(events.c.at >= since)
-        if server is not None:
-            query = query.where(or_(*(column == server.lower() for column in (events.c.ref, events.c.name))))
-        if until is not None:
-            query = query.where(events.c.at < until)
-        if kinds:
-            query = query.where(events.c.kind.in_(kinds))
-        for column, value in ((events.c.ref, ref), (events.c.tenant, tenant), (events.c.actor, actor)):
-            if value is not None:
-                query = query.where(column == value)
-        with self._read() as connection:
-            rows = connection.execute(query.order_by(events.c.id.desc()).limit(limit)).mappings().all()
-        return [Event(**{**row, "detail": msgspec.json.decode(row["detail"])}) for row in rows]
-
-    def count(self) -> dict[str, int]:
-        """The number of rows per table."""
-        with self._read() as connection:
-            return {
-                table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
-                for table in metadata.sorted_tables
-            }
-
     # What keeps it in order
 
     def prune(self, retention: Retention, now: float) -> dict[str, int]:
@@ -338,7 +170,7 @@ class Store:
         with self._read() as connection:
             return float(connection.execute(query).scalar() or 0.0)
 
-    def listen(self) -> "Listening":
+    def listen(self) -> Listening:
         """Hear of others' changes as they are made; only where ``listens`` is true."""
         with translated(self.name):
             return Listening(self._engine.url)
@@ -374,40 +206,6 @@ class Store:
             target.unlink(missing_ok=True)
             raise
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _servers(self, query: Select[Any]) -> list[ServerRow]:
-        with self._read() as connection:
-            return [_server_row(row) for row in connection.execute(query).mappings()]
-
-    def _rows(self, query: Select[Any], kind: type[_T]) -> list[_T]:
-        with self._read() as connection:
-            return [kind(**row) for row in connection.execute(query).mappings()]
-
-    @contextmanager
-    def _read(self, *, still: bool = False) -> Iterator[Connection]:
-        """``still``: all statements see one moment, as they always do with SQLite."""
-        with self._lock, translated(self.name), self._engine.connect() as connection:
-            connection.execution_options(wehr_writes=False)
-            if still and self.listens:
-                connection.execution_options(isolation_level="REPEATABLE READ")
-            yield connection
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._lock, translated(self.name), self._engine.begin() as connection:
-            yield connection
-
 
 def _counters(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(select(counter.c.name, counter.c.value))}
@@ -417,19 +215,3 @@ def _position(connection: Connection, node: str) -> Position:
     query = select(journals.c.segment, journals.c.offset).where(journals.c.node == node)
     row = connection.execute(query).first()
     return Position() if row is None else Position(row[0], row[1])
-
-
-def _pauses(connection: Connection) -> tuple[Pause, ...]:
-    query = select(pauses.c.value).order_by(pauses.c.id)
-    return tuple(msgspec.json.decode(row[0], type=Pause) for row in connection.execute(query))
-
-
-def _past(connection: Connection) -> Past:
-    value = connection.execute(select(meta.c.value).where(meta.c.name == _PAST)).scalar()
-    return Past() if value is None else msgspec.json.decode(value, type=Past)
-
-
-def _server_row(row: RowMapping) -> ServerRow:
-    taken = {name: row[name] for name in ServerRow.__struct_fields__ if name not in ("key", "state")}
-    key = ServerKey(row["tenant"], row["name"], row["network"])
-    return ServerRow(key=key, state=unpack_state(row["state"]), **taken)
