@@ -17,6 +17,7 @@ from typing import Protocol, cast
 from msgspec import Struct
 
 from wehr.doors.sockets import bind_unix
+from wehr.doors.verdict import Verdict
 from wehr.doors.wire import ProtocolError
 from wehr.evidence.types import Session
 
@@ -33,8 +34,11 @@ class Gate(Protocol):
     def ask(self, session: Session, trace: Sequence[bytes], queue_id: str) -> str | None:
         """The whole SMTP line (``450 4.7.230 ...``) to refuse with, or None to accept. Must be quick."""
 
+    def verdict(self, session: Session, trace: Sequence[bytes], queue_id: str) -> Verdict:
+        """The same with all that stands behind it."""
+
     def ask_early(self, session: Session, transaction: str) -> str | None:
-        """The same at a step of a transaction (MAIL, RCPT) where no header is known yet."""
+        """The reply at a step of a transaction (MAIL, RCPT) where no header is known yet."""
 
 
 class Event(StrEnum):

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from wehr.catalogue import Catalogue
 from wehr.doors.early import Early
+from wehr.doors.verdict import Verdict
 from wehr.evidence import Confidence, Own, Relation, Session, Sighting, handover, sighting
 from wehr.ledger import Entry, Ledger, reference
 from wehr.policy import (
@@ -89,11 +90,15 @@ class Gate:
 
         ``trace`` is the ``Received`` field bodies, top first; ``queue_id`` the mail system's for the message.
         """
+        return self.verdict(session, trace, queue_id).reply
+
+    def verdict(self, session: Session, trace: Sequence[bytes], queue_id: str) -> Verdict:
+        """The same with all that stands behind it."""
         try:
             return self._ask(session, trace, queue_id)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the sender's mail
             self._failed(error)
-            return None
+            return Verdict(Decision(Action.ACCEPT, Reason.INTERNAL_ERROR))
 
     def ask_early(self, session: Session, transaction: str = "") -> str | None:
         """The same before the headers, at MAIL or RCPT, from what is remembered of the client alone.
@@ -112,7 +117,7 @@ class Gate:
         self.counts[Action.ACCEPT, Reason.INTERNAL_ERROR] += 1
         self._on_error(error)
 
-    def _ask(self, session: Session, trace: Sequence[bytes], queue_id: str) -> str | None:
+    def _ask(self, session: Session, trace: Sequence[bytes], queue_id: str) -> Verdict:
         setting = self.setting
         now = self._clock()
         found, client = handover(trace, session, setting.own), session
@@ -129,7 +134,7 @@ class Gate:
             )
             self.counts[Action.ACCEPT, decision.reason] += 1
             self._early.forget(client, now + setting.policy.memory_days * _DAY)
-            return None
+            return Verdict(decision)
         entries = [self._judge(seen, scope, session, queue_id, now) for scope in scopes]
         decision = mildest(entry.decision for entry in entries)
         for entry, scope in zip(entries, scopes, strict=True):
@@ -140,13 +145,13 @@ class Gate:
         all_hour = client is session and _all_hour(decision)
         if not all_hour:
             self._early.forget(client, now + setting.policy.memory_days * _DAY)
+        decisive = next(entry for entry in entries if entry.decision is decision)
         if not decision.refused:
-            return None
+            return Verdict(decision, None, decisive)
         keys = {scope.tenant: ServerKey(scope.tenant, seen.name, seen.network) for scope in scopes}
         if all_hour:
             self._early.learn(client, keys, now)
-        key = next(entry.key for entry in entries if entry.decision is decision)
-        return self._refusal(decision, key, seen.software)
+        return Verdict(decision, self._refusal(decision, decisive.key, seen.software), decisive)
 
     def _refusal(self, decision: Decision, key: ServerKey, software: str) -> str | None:
         setting = self.setting
