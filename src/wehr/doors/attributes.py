@@ -64,6 +64,46 @@ def _parsed(request: bytes) -> Attributes:
     return attributes
 
 
+class AttributeSession:
+    """One connection: requests, one after another. What they mean, and their answers, are the subclass's."""
+
+    __slots__ = ("_requests", "closed")
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._requests = Requests()
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a request has begun."""
+        return self._requests.pending > 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes held back until their request is complete."""
+        return self._requests.pending
+
+    def receive(self, data: bytes) -> bytes:
+        """Take what arrived, return what to answer.
+
+        Raises:
+            ProtocolError: the connection is to be closed.
+        """
+        try:
+            return b"".join([self._take(attributes) for attributes in self._requests.feed(data)])
+        except ProtocolError:
+            self.closed = True
+            raise
+
+    def _take(self, attributes: Attributes) -> bytes:
+        """The answer to one request.
+
+        Raises:
+            ProtocolError: it is none of the protocol's.
+        """
+        raise NotImplementedError
+
+
 def answer(action: bytes) -> bytes:
     """The answer to a request."""
     return b"action=" + action + b"\n\n"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from wehr.doors.attributes import Attributes, Requests, answer, client_name, text
+from wehr.doors.attributes import Attributes, AttributeSession, answer, client_name, text
 from wehr.doors.wire import MAX_DOMAINS, MAX_FIELD, MAX_FIELDS, MAX_TRACE, ProtocolError
 from wehr.evidence.address import canonical
 from wehr.evidence.types import Session
@@ -41,42 +41,19 @@ Decide = Callable[[Question], bytes]
 """From a question to the bytes that answer it."""
 
 
-class LineSession:
+class LineSession(AttributeSession):
     """One connection: questions, one after another."""
 
-    __slots__ = ("_decide", "_requests", "closed")
+    __slots__ = ("_decide",)
 
     def __init__(self, decide: Decide) -> None:
-        self.closed = False
+        super().__init__()
         self._decide = decide
-        self._requests = Requests()
 
-    @property
-    def in_message(self) -> bool:
-        """Whether a question has begun."""
-        return self._requests.pending > 0
-
-    @property
-    def pending(self) -> int:
-        """Bytes held back until their question is complete."""
-        return self._requests.pending
-
-    def receive(self, data: bytes) -> bytes:
-        """Take what arrived, return what to answer.
-
-        Raises:
-            ProtocolError: the connection is to be closed.
-        """
-        answers = b""
-        try:
-            for attributes in self._requests.feed(data):
-                question = read(attributes)
-                many = len(question.session.recipients) > MAX_DOMAINS  # nobody could say whose it is
-                answers += ACCEPTED if many else self._decide(question)
-        except ProtocolError:
-            self.closed = True
-            raise
-        return answers
+    def _take(self, attributes: Attributes) -> bytes:
+        question = read(attributes)
+        many = len(question.session.recipients) > MAX_DOMAINS  # nobody could say whose it is
+        return ACCEPTED if many else self._decide(question)
 
 
 def read(attributes: Attributes) -> Question:

@@ -6,7 +6,7 @@ in a request, so the answer is ``DUNNO`` but for clients that are known well eno
 
 from collections.abc import Callable
 
-from wehr.doors.attributes import Attributes, Requests, answer, client_name, text
+from wehr.doors.attributes import Attributes, AttributeSession, answer, client_name, text
 from wehr.doors.wire import ProtocolError
 from wehr.evidence.address import canonical
 from wehr.evidence.types import Session
@@ -19,40 +19,14 @@ Decide = Callable[[Session, str], bytes]
 """From a session and the transaction's name to the bytes that answer it."""
 
 
-class PolicySession:
+class PolicySession(AttributeSession):
     """One connection of Postfix: requests, one after another."""
 
-    __slots__ = ("_decide", "_requests", "closed")
+    __slots__ = ("_decide",)
 
     def __init__(self, decide: Decide) -> None:
-        self.closed = False
+        super().__init__()
         self._decide = decide
-        self._requests = Requests()
-
-    @property
-    def in_message(self) -> bool:
-        """Whether a request has begun."""
-        return self._requests.pending > 0
-
-    @property
-    def pending(self) -> int:
-        """Bytes held back until their request is complete."""
-        return self._requests.pending
-
-    def receive(self, data: bytes) -> bytes:
-        """Take what arrived, return what to answer.
-
-        Raises:
-            ProtocolError: the connection is to be closed.
-        """
-        answers = b""
-        try:
-            for attributes in self._requests.feed(data):
-                answers += self._take(attributes)
-        except ProtocolError:
-            self.closed = True
-            raise
-        return answers
 
     def _take(self, attributes: Attributes) -> bytes:
         values = dict(attributes)
