@@ -242,7 +242,7 @@ def serving(count: int, folder: Path) -> dict[str, float]:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     (folder / "wehr.toml").write_text("receiver.networks = []\nlog.level = 'error'\n")
     command = [sys.executable, "-m", "wehr", "serve", "--workers", str(count), "--state", folder / "state"]
-    command += ["--config", folder / "wehr.toml", "--listen", address, "--socket", ""]
+    command += ["--config", folder / "wehr.toml", "--listen", address, "--socket", "", "--web", ""]
     load = [program, address, "16", "10", "each", HERE / "messages.txt"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wehr:
         try:

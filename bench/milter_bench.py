@@ -97,7 +97,7 @@ def contenders(build: Path, folder: Path) -> list[Filter]:
         Filter(
             "Wehr",
             [str(wehr), "serve", "--config", str(config), "--state", str(folder / "state"),
-             "--listen", f"127.0.0.1:{port}", "--socket", str(path)],
+             "--listen", f"127.0.0.1:{port}", "--socket", str(path), "--web", ""],
             [f"127.0.0.1:{port}", str(path)],
         )
     ]  # fmt: skip

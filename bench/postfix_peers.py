@@ -57,7 +57,7 @@ def _milters(build: Path, folder: Path) -> Iterator[Peer]:
         port, path = port_of(), folder / f"{transport}.sock"
         command = [
             str(Path(sys.executable).with_name("wehr")), "serve", "--config", str(config), "--state", str(state),
-            "--listen", f"127.0.0.1:{port}", "--socket", str(path),
+            "--listen", f"127.0.0.1:{port}", "--socket", str(path), "--web", "",
         ]  # fmt: skip
         where, milter = (
             (f"127.0.0.1:{port}", f"inet:127.0.0.1:{port}") if transport == "TCP" else (str(path), f"unix:{path}")

@@ -11,7 +11,7 @@ import pytest
 from postfix import free_port
 from running import process
 
-SERVE = [sys.executable, "-m", "wehr", "serve"]
+SERVE = [sys.executable, "-m", "wehr", "serve", "--web", ""]
 
 
 def _fails(*arguments: str) -> str:

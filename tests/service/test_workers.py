@@ -114,7 +114,7 @@ def test_workers_that_cannot_start_end_in_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "wehr", "serve", "--workers", "2", "--state", str(tmp_path)]
 
     run = subprocess.run(
-        [*command, "--listen", "127.0.0.1:0", "--socket", ""],
+        [*command, "--listen", "127.0.0.1:0", "--socket", "", "--web", ""],
         capture_output=True,
         text=True,
         timeout=60,

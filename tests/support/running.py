@@ -66,6 +66,7 @@ def configuration(port: int, mode: str, extra: str = "") -> Config:
         receiver.networks = []
         milter.listen = ["127.0.0.1:{port}"]
         policy.mode = "{mode}"
+        {"" if "web." in extra else "web.listen = []"}
         {extra}
         """,
         "test",
@@ -119,7 +120,7 @@ def workers_of(supervisor: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def process(folder: Path, config: str = "", host: str = "127.0.0.1") -> Iterator[Process]:
+def process(folder: Path, config: str = "", host: str = "127.0.0.1", web: str = "") -> Iterator[Process]:
     """Start ``wehr serve`` and wait until it says that it is ready."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port(host)
@@ -128,7 +129,7 @@ def process(folder: Path, config: str = "", host: str = "127.0.0.1") -> Iterator
     popen = subprocess.Popen(
         [
             *(sys.executable, "-m", "wehr", "serve", "--config", str(file), "--state", str(folder / "state")),
-            *("--listen", f"{host}:{port}", "--socket", ""),
+            *("--listen", f"{host}:{port}", "--socket", "", "--web", web),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -37,6 +37,9 @@ state_option = click.option(
     "--listen", multiple=True, metavar="HOST:PORT", help="Milter address in place of the configured."
 )
 @click.option("--socket", metavar="PATH", help="Milter socket in place of the configured; '' for none.")
+@click.option(
+    "--web", metavar="HOST:PORT", help="Address of the pages in place of the configured; '' for none."
+)
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that take mail, as configured.")
 @click.option("--worker", type=int, hidden=True, help="The number of this worker, under a supervisor.")
 @click.option("--inherited", hidden=True, help="What it inherits: the folder's lock, and the sockets.")
@@ -45,6 +48,7 @@ def command(
     state: Path | None,
     listen: tuple[str, ...],
     socket: str | None,
+    web: str | None,
     workers: int | None,
     worker: int | None,
     inherited: str | None,
@@ -55,7 +59,7 @@ def command(
     """
 
     def configured() -> Config:
-        return _override(read(file), listen, socket, workers)
+        return _override(read(file), listen, socket, web, workers)
 
     config = configured()
     configure(config.log)
@@ -96,18 +100,23 @@ def _inherit(number: int, inherited: str) -> tuple[int, Worker]:
     return int(lock), Worker(number, sockets)
 
 
-def _override(config: Config, listen: tuple[str, ...], socket: str | None, workers: int | None) -> Config:
-    milter = config.milter
-    if listen:
-        for address in listen:
+def _override(
+    config: Config, listen: tuple[str, ...], socket: str | None, web: str | None, workers: int | None
+) -> Config:
+    milter, pages = config.milter, config.web
+    for option, addresses in (("--listen", listen), ("--web", (web,) if web else ())):
+        for address in addresses:
             try:
                 split_address(address)
             except ValueError as error:
-                raise BadUse(f"--listen: {error}") from None
+                raise BadUse(f"{option}: {error}") from None
+    if listen:
         milter = msgspec.structs.replace(milter, listen=listen)
     if socket is not None:
         milter = msgspec.structs.replace(milter, socket=str(Path(socket).absolute()) if socket else "")
-    return msgspec.structs.replace(config, milter=milter, workers=workers or config.workers)
+    if web is not None:
+        pages = msgspec.structs.replace(pages, listen=(web,) if web else ())
+    return msgspec.structs.replace(config, milter=milter, web=pages, workers=workers or config.workers)
 
 
 def _run(serving: Coroutine[None, None, None]) -> None:
@@ -135,7 +144,7 @@ async def _supervise(config: Config, folder: StateFolder, listeners: Listeners, 
         ]
 
     def ready() -> None:
-        click.echo(_welcome(config, folder, listeners.addresses))
+        click.echo(_welcome(config, folder, listeners.addresses, listeners.pages))
 
     await Supervisor(config.workers, worker, [folder.descriptor, *(number for _, number in doors)]).run(ready)
 
@@ -164,7 +173,11 @@ async def _serve(
     loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         inherited = role.sockets is not None
-        click.echo(READY.decode().strip() if inherited else _welcome(config, folder, service.addresses))
+        click.echo(
+            READY.decode().strip()
+            if inherited
+            else _welcome(config, folder, service.addresses, service.pages)
+        )
         await stop.wait()
     finally:
         await service.stop()
@@ -182,7 +195,7 @@ async def _reload(service: Service, configured: Callable[[], Config]) -> None:
         log.warning("some changes need a restart", tables=", ".join(fixed))
 
 
-def _welcome(config: Config, folder: StateFolder, addresses: list[str]) -> str:
+def _welcome(config: Config, folder: StateFolder, addresses: list[str], pages: list[str]) -> str:
     """What an administrator needs next: the very lines for the mail system."""
     lines = [
         f"smtpd_milters = {{ {address}, default_action=accept, "
@@ -197,6 +210,7 @@ def _welcome(config: Config, folder: StateFolder, addresses: list[str]) -> str:
             "Put this line into Postfix's main.cf and run 'postfix reload':",
             *lines,
             "Then 'wehr report' lists the out-of-date servers seen. Ctrl-C ends it.",
+            *(f"Pages: {page}" for page in pages),
             "Ready.",
         )
     )

@@ -156,6 +156,15 @@ class Ledger:
             self._drop(key)
         return len(gone)
 
+    def excerpt(self, keys: Iterable[ServerKey]) -> "Ledger":
+        """A ledger of these servers and their neighbours, as far as they are remembered: for another thread."""
+        found = Ledger(self.limits, mixed_enforced=self.mixed_enforced)
+        for tenant, network in {(key.tenant, key.network): None for key in keys}:
+            known = self._networks.get((tenant, network))
+            for other in known.names if known else ():
+                found.merge(other, self._states[other])
+        return found
+
     def find(self, matches: Callable[[ServerKey], bool]) -> list[ServerKey]:
         """The servers whose key fits; walks over all, so it is for people, not for the way of a message."""
         return [key for key in self._states if matches(key)]

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from wehr.ledger import Retention
 from wehr.policy import Policy
 from wehr.service.toml_lines import dotted, line_of
+from wehr.web.settings import WebSettings
 
 SEARCHED = ("wehr.toml", "$XDG_CONFIG_HOME/wehr/wehr.toml", "/etc/wehr/wehr.toml")
 """Where a configuration is looked for when none is named, first found first."""
@@ -161,6 +162,28 @@ class Store(Struct, frozen=True, forbid_unknown_fields=True):
         return self.url or f"sqlite:///{folder / 'wehr.sqlite'}"
 
 
+class Web(WebSettings, frozen=True, forbid_unknown_fields=True):
+    """The pages and the API. Needs a restart."""
+
+    listen: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="TCP addresses as HOST:PORT; plain HTTP, so keep to loopback; an empty list for none."
+        ),
+    ] = ("127.0.0.1:8894",)
+    public_listen: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses on which only the public status pages are shown; empty: none of their own."
+        ),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for address in (*self.listen, *self.public_listen):
+            split_address(address)
+
+
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
     """What is written to standard error."""
 
@@ -205,6 +228,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     catalogue: Catalogue = Catalogue()
     store: Store = Store()
     policy: Policy = Policy()
+    web: Web = Web()
     log: Log = Log()
 
     def __post_init__(self) -> None:

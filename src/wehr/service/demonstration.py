@@ -18,7 +18,7 @@ from wehr.ledger.report import Basis, ReportRow, report
 from wehr.policy import Holds, Policy, ServerKey
 from wehr.policy.pauses import Pause, request
 from wehr.service.clock import SetClock
-from wehr.service.config import Config, Milter, Receiver
+from wehr.service.config import Config, Milter, Receiver, Web
 from wehr.service.service import Service
 from wehr.service.state_folder import StateFolder
 
@@ -89,6 +89,7 @@ class Demonstration:
             receiver=Receiver(networks=()),
             milter=Milter(listen=(), socket="milter.sock"),
             policy=msgspec.convert({"mode": "enforce"}, Policy),
+            web=Web(listen=()),
         )
         self.folder = folder
         self.start = start // DAY * DAY

@@ -1,4 +1,4 @@
-"""The listening sockets of the doors, as they are configured."""
+"""The listening sockets of the doors and of the pages, as they are configured."""
 
 import errno
 import os
@@ -13,13 +13,16 @@ from wehr.service.config import Config, Door, split_address
 from wehr.service.doors import DOORS
 from wehr.service.state_folder import StartError
 
+WEB: Final = "web"
+PUBLIC: Final = "web.public"
+"""What the pages' sockets are called, beside the doors'."""
 _BACKLOG: Final = 1024
 
 
 class Listeners:
-    """The doors' sockets, bound and listening, by the door's name.
+    """The sockets of doors and pages, bound and listening, by their name.
 
-    ``addresses`` are the milter's as Postfix writes them.
+    ``addresses`` are the milter's as Postfix writes them, ``pages`` where a browser finds the pages.
 
     Args:
         config: what is configured.
@@ -30,16 +33,23 @@ class Listeners:
     """
 
     def __init__(self, config: Config, folder: Path) -> None:
-        self.sockets: dict[str, list[socket.socket]] = {name: [] for name in DOORS}
+        self.sockets: dict[str, list[socket.socket]] = {name: [] for name in (*DOORS, WEB, PUBLIC)}
+        self.pages: list[str] = []
         self._addresses: dict[str, list[str]] = {name: [] for name in DOORS}
         self._paths: list[tuple[Path, int]] = []
         try:
             for name in DOORS:
                 settings: Door = getattr(config, name)
                 for address in settings.listen:
-                    self._listen_tcp(name, address)
+                    host, port = self._listen_tcp(name, address, _option(name, "listen"))
+                    self._addresses[name].append(f"inet:{_place(host, port)}")
                 if settings.socket:
                     self._listen_unix(name, folder / settings.socket, settings)
+            for address in config.web.listen:
+                host, port = self._listen_tcp(WEB, address, "web.listen")
+                self.pages.append(f"http://{_place(host, port)}/")
+            for address in config.web.public_listen:
+                self._listen_tcp(PUBLIC, address, "web.public_listen")
         except BaseException:
             self.close()
             raise
@@ -49,16 +59,15 @@ class Listeners:
         """The milter's, as Postfix writes them."""
         return self._addresses["milter"]
 
-    def _listen_tcp(self, name: str, address: str) -> None:
+    def _listen_tcp(self, name: str, address: str, option: str) -> tuple[str, int]:
         host, port = split_address(address)
         try:
             found = dict.fromkeys(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
             for family, _, _, _, place in found:
                 self.sockets[name].append(socket.create_server(place[:2], family=family, backlog=_BACKLOG))
         except OSError as error:
-            raise StartError(_why_not(name, address, error)) from None
-        port = self.sockets[name][-1].getsockname()[1]
-        self._addresses[name].append(f"inet:[{host}]:{port}" if ":" in host else f"inet:{host}:{port}")
+            raise StartError(_why_not(option, address, error)) from None
+        return host, self.sockets[name][-1].getsockname()[1]
 
     def _listen_unix(self, name: str, path: Path, settings: Door) -> None:
         try:
@@ -87,14 +96,18 @@ class Listeners:
         self.close()
 
 
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _option(name: str, key: str) -> str:
     """Where an address of a door is set: the command line knows the milter's only."""
     return f"--{key}" if name == "milter" else f"{name}.{key}"
 
 
-def _why_not(name: str, address: str, error: OSError) -> str:
+def _why_not(option: str, address: str, error: OSError) -> str:
     """One line for an address that cannot be listened on."""
-    remedy = f"choose another address with {_option(name, 'listen')}"
+    remedy = f"choose another address with {option}"
     if error.errno == errno.EADDRINUSE:
         return f"{address} is taken by another program; stop it, or {remedy}"
     # create_server adds words of its own, and a name that is not known has no number of the system's.

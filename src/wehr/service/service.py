@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 import structlog
@@ -12,27 +13,29 @@ import structlog
 from wehr.catalogue import Catalogue, CatalogueError, load
 from wehr.doors.gate import Gate, Setting
 from wehr.evidence import Own, format_build
-from wehr.ledger import Entry, LedgerError, Retention
+from wehr.ledger import Entry, Ledger, LedgerError, Retention, open_store
 from wehr.policy import Action, Holds, Policy
 from wehr.policy.types import Mode
 from wehr.service.clock import Clock, SteadyClock, system_clock
 from wehr.service.config import Config, Store
 from wehr.service.doors import DOORS, Sockets, open_doors
-from wehr.service.listeners import Listeners
+from wehr.service.listeners import PUBLIC, WEB, Listeners
 from wehr.service.logs import RateLimited
 from wehr.service.memory import Memory
 from wehr.service.state_folder import StartError, StateFolder
+from wehr.web.house import Facts, Present
 
 log = structlog.get_logger()
 
-_FIXED = (*DOORS, "log", "store", "workers")
+_FIXED = (*DOORS, "log", "store", "web", "workers")
 """What is read at the start only."""
 
 
 class Service:
     """One worker: doors, gate, and what it remembers.
 
-    ``addresses`` are the milter's, as Postfix writes them, once it is started.
+    Once it is started, ``addresses`` are the milter's, as Postfix writes them, and ``pages`` where a browser
+    finds the pages.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Service:
         self.folder = folder
         self.clock = SteadyClock(clock)
         self.addresses: list[str] = []
+        self.pages: list[str] = []
         self.memory = Memory(config, folder, self.clock, worker, self._judge_anew)
         self._sockets = sockets
         self._warn = RateLimited(clock, log.warning)
@@ -173,7 +177,35 @@ class Service:
             listeners = Listeners(self.config, self.folder.path)
             self._closing.callback(listeners.close)
             sockets, self.addresses = listeners.sockets, listeners.addresses
+            self.pages = listeners.pages
         self.doors = await open_doors(self.config, self.gate, sockets, self._warn_of, self._closing)
+        if sockets.get(WEB) or sockets.get(PUBLIC):
+            from wehr.service.web import open_pages
+
+            opener = partial(open_store, self.config.store.at(self.folder.path), create=False)
+            await open_pages(self, opener, self.config.web, sockets, self._closing)
+
+    # As the pages see it
+
+    def present(self) -> Present:
+        """What is in force now."""
+        config, setting = self.config, self.gate.setting
+        facts = Facts(
+            setting.host,
+            setting.status_url,
+            config.contact,
+            config.catalogue.stale_after,
+            config.policy.exemptions,
+        )
+        return Present(setting.catalogue, setting.policy, self.gate.holds, facts, self.memory.doubt)
+
+    def now(self) -> float:
+        """UTC seconds since 1970."""
+        return self.clock()
+
+    def states(self) -> Ledger:
+        """What this worker remembers."""
+        return self.memory.ledger
 
     def _warn_of(self, event: str, text: str) -> None:
         self._warn(event, detail=text)

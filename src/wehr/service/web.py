@@ -1,0 +1,72 @@
+"""The pages, opened beside the doors: in the same loop, but with threads and a store of their own."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from wehr.ledger import Store
+from wehr.service.listeners import PUBLIC, WEB
+from wehr.web.access.closed import Closed
+from wehr.web.app import create_app
+from wehr.web.house import House, Source
+from wehr.web.pages import PAGES, PUBLIC_PAGES
+from wehr.web.settings import WebSettings
+from wehr.web.stores import Stores
+
+_CONNECTIONS: Final = 200
+"""At a time, for each listener; one more is told to come later."""
+_PATIENCE: Final = 5
+"""Seconds that a page under way has when Wehr ends."""
+
+
+async def open_pages(
+    source: Source,
+    opener: Callable[[], Store],
+    settings: WebSettings,
+    sockets: Mapping[str, Sequence[socket.socket]],
+    closing: AsyncExitStack,
+) -> None:
+    """Show pages on the sockets, up to the end of ``closing``."""
+    stores = Stores(opener)
+    closing.push_async_callback(asyncio.to_thread, stores.close)
+    house = House(source, stores)
+    for name, pages in ((WEB, PAGES), (PUBLIC, PUBLIC_PAGES)):
+        if sockets.get(name):
+            app = create_app(house, pages, Closed(), settings)
+            await _serve(app, sockets[name], closing)
+
+
+class _Server(uvicorn.Server):
+    """One that leaves signals to the service."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(app: ASGIApp, sockets: Sequence[socket.socket], closing: AsyncExitStack) -> None:
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_graceful_shutdown=_PATIENCE,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(list(sockets)))  # the sockets listen already
+
+    async def stop() -> None:
+        server.should_exit = True
+        await task
+
+    closing.push_async_callback(stop)

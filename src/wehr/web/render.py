@@ -1,0 +1,108 @@
+"""Templates to pages, in the visitor's language; dates and numbers as it writes them."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import Any, Final
+
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from wehr.evidence import format_build
+from wehr.evidence.build import Build
+from wehr.web.languages import LANGUAGES, translations
+from wehr.web.static import static_url
+
+
+class Renderer:
+    """Renders templates in one language."""
+
+    def __init__(self, language: str, shared: Mapping[str, object]) -> None:
+        """Prepare.
+
+        Args:
+            language: one of `LANGUAGES`.
+            shared: what every template is given.
+        """
+        self.language = language
+        self._shared = shared
+
+    def render(self, template: str, values: Mapping[str, object]) -> str:
+        """A template's text; whatever is put into it is escaped."""
+        return _environment(self.language).get_template(template).render(**self._shared, **values)
+
+    def translate(self, text: str) -> str:
+        """A marked text in this language."""
+        return translations(self.language).gettext(text)
+
+
+@cache
+def _environment(language: str) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("wehr.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.install_gettext_translations(  # type: ignore[attr-defined]
+        translations(language), newstyle=True
+    )
+    environment.globals.update(static=static_url, language=language, languages=LANGUAGES)
+    environment.filters.update(when=_when, day=_day, number=_number, build=_build, minutes=_minutes, iso=_iso)
+    return environment
+
+
+_LONG: Final = "d MMM y, HH:mm"
+Time = datetime | float | int | None
+
+
+def _moment(at: datetime | float) -> datetime:
+    return at.astimezone(UTC) if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
+
+
+def _iso(at: Time) -> str:
+    """A time as programs write it (RFC 3339)."""
+    return "" if at is None else f"{_moment(at):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pass_context
+def _when(context: Context, at: Time) -> Markup:
+    """A time with its zone, exact for programs in ``datetime``."""
+    if at is None:
+        return Markup()
+    text = format_datetime(_moment(at), _LONG, locale=context["language"])
+    return Markup('<time datetime="{}">{} UTC</time>').format(_iso(at), text)
+
+
+@pass_context
+def _day(context: Context, at: date | Time) -> Markup:
+    """A day (UTC)."""
+    if at is None:
+        return Markup()
+    day = at if isinstance(at, date) and not isinstance(at, datetime) else _moment(at).date()
+    return Markup('<time datetime="{}">{}</time>').format(
+        day.isoformat(), format_date(day, "d MMM y", locale=context["language"])
+    )
+
+
+@pass_context
+def _number(context: Context, value: float | None) -> str:
+    return "" if value is None else str(format_decimal(value, locale=context["language"]))
+
+
+def _build(value: Build | str | None) -> str:
+    if not value:
+        return ""
+    return value if isinstance(value, str) else format_build(value)
+
+
+@pass_context
+def _minutes(context: Context, value: int | None) -> str:
+    """Minutes of each hour."""
+    gettext: Any = context["gettext"]
+    return "" if value is None else str(gettext("%(minutes)s min/h", minutes=value))

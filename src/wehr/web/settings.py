@@ -1,0 +1,44 @@
+"""What may be set of the pages, but for where they listen."""
+
+import ipaddress
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom the pages answer, and how long."""
+
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Names by which the pages are reached, beside localhost, host_name, the name in "
+            "status_url, and any address."
+        ),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses or networks of one's own proxies: only their X-Forwarded-For and "
+            "X-Forwarded-Proto count."
+        ),
+    ] = ()
+    user_header: Annotated[
+        str,
+        Meta(
+            description="Field in which a trusted proxy names the account that it has let in, such as "
+            "X-Forwarded-User; empty: none."
+        ),
+    ] = ""
+    session_hours: Annotated[
+        int, Meta(ge=1, le=744, description="Hours after which a visitor has to log in again.")
+    ] = 12
+    idle_minutes: Annotated[
+        int, Meta(ge=5, le=10_080, description="Minutes without a request after which a session ends.")
+    ] = 60
+
+    def __post_init__(self) -> None:
+        for network in self.trusted_proxies:
+            ipaddress.ip_network(network, strict=False)
+        if self.user_header and not self.trusted_proxies:
+            raise ValueError("user_header needs trusted_proxies, or anybody could name themselves")
