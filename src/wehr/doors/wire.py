@@ -1,6 +1,7 @@
 """What the codecs of all doors share: what is kept of a message, the error, and what a refusal looks like."""
 
 import re
+from collections.abc import Iterable
 
 MAX_FIELDS = 100
 """Received fields kept of a message; mail systems themselves take 50 or 100 for a loop."""
@@ -18,6 +19,20 @@ _UNSAFE = re.compile(rb"[^ -$&-~]")
 
 class ProtocolError(Exception):
     """The peer does not speak the door's protocol; the connection is of no use any more."""
+
+
+def bounded(fields: Iterable[bytes]) -> tuple[bytes, ...]:
+    """A trace of which no more is kept than the bounds allow: its top, without holes."""
+    trace: list[bytes] = []
+    room = MAX_TRACE
+    for field in fields:
+        kept = field[:MAX_FIELD]
+        room -= len(kept)
+        if room < 0 or len(trace) == MAX_FIELDS:
+            break
+        if kept:
+            trace.append(kept)
+    return tuple(trace)
 
 
 def refusal(line: str) -> bytes:

@@ -7,11 +7,12 @@ names are passed over, so that a newer recipe works with an older Wehr.
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from msgspec import Struct
 
 from wehr.doors.attributes import Attributes, AttributeSession, answer, client_name, text
-from wehr.doors.wire import MAX_DOMAINS, MAX_FIELD, MAX_FIELDS, MAX_TRACE, ProtocolError
+from wehr.doors.wire import MAX_DOMAINS, ProtocolError, bounded
 from wehr.evidence.address import canonical
 from wehr.evidence.types import Session
 
@@ -89,20 +90,8 @@ def _own(values: dict[bytes, bytes]) -> int:
 
 def _trace(values: list[bytes], own: int) -> tuple[bytes, ...]:
     """The fields behind one's own, top first, as many as can be kept; no holes."""
-    trace: list[bytes] = []
-    room = MAX_TRACE
-    for value in values:
-        for field in _NEXT_FIELD.split(_unescaped(value)):
-            if own > 0:
-                own -= 1
-                continue
-            kept = field[:MAX_FIELD]
-            room -= len(kept)
-            if room < 0 or len(trace) == MAX_FIELDS:
-                return tuple(trace)
-            if kept:
-                trace.append(kept)
-    return tuple(trace)
+    fields = (field for value in values for field in _NEXT_FIELD.split(_unescaped(value)))
+    return bounded(islice(fields, own, None))
 
 
 def _unescaped(value: bytes) -> bytes:
