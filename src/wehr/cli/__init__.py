@@ -12,6 +12,8 @@ from wehr.cli.output import BadUse
 _COMMANDS = {
     "serve": "Start the doors and take mail, in the foreground.",
     "reload": "Have the running service read its configuration again.",
+    "doctor": "Tell what is wrong with Wehr and its mail system, and what mends it.",
+    "setup": "Have a mail system ask Wehr: print the change, or make it.",
     "demo": "Play 100 days in half a minute, without a mail system.",
     "inspect": "Tell who handed a stored message over, and which build it shows.",
     "explain": "Explain a decision: by reference, server or message file.",
