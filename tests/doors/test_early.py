@@ -27,20 +27,70 @@ def blocked(policy: dict[str, object] | None = None, until: int = 95) -> Rig:
 
 
 def test_who_is_blocked_all_hour_is_refused_before_its_headers() -> None:
-    """With the very line that the headers would bring, and nothing is remembered of it."""
+    """With the very line that the headers would bring; it is counted and written down."""
     rig = blocked()
-    remembered = rig.ledger.get(KEY)
     written = len(rig.entries)
     counted = rig.gate.counts[Action.BLOCK, Reason.BLOCKED]
 
-    line = rig.gate.ask_early(CLIENT)
+    line = rig.gate.at("policy_service").ask_early(CLIENT, "1a2b.0")
 
     assert line is not None
     assert line.startswith("550 5.7.230 ")
-    assert rig.ledger.get(KEY) == remembered
-    assert len(rig.entries) == written
     assert rig.gate.counts[Action.BLOCK, Reason.BLOCKED] == counted + 1
+    (entry,) = rig.entries[written:]
+    assert (entry.key, entry.queue_id, entry.door) == (KEY, "1a2b.0", "policy_service")
+    assert entry.decision == rig.entries[written - 1].decision
     assert line == rig.ask(trace(OUTDATED))
+
+
+def test_a_refusal_before_the_headers_is_no_evidence() -> None:
+    """No sighting of a build: the server's state stays as it is, so no window grows, and nobody is seen."""
+    rig = blocked()
+    remembered = rig.ledger.get(KEY)
+    for day in range(96, 96 + 8):
+        rig.clock.now = START + day * DAY + MINUTE
+        assert rig.gate.ask_early(CLIENT, f"let through {day}") is None
+        assert rig.gate.ask_early(CLIENT, f"refused {day}")
+
+    assert rig.ledger.get(KEY) == remembered
+    early = [entry for entry in rig.entries if not entry.evident]
+    assert len(early) == 8
+    for entry in early:
+        assert entry.compliant is None
+        assert not entry.sighting.line
+        assert entry.sighting.build == (15, 1, 2507, 16)  # what was known, and why it was refused
+
+
+def test_a_transaction_is_written_down_once() -> None:
+    """However many recipients are refused; without a name each question is one of its own."""
+    rig = blocked()
+    written = len(rig.entries)
+    for transaction in ("a", "a", "a", "b", "", ""):
+        assert rig.gate.ask_early(CLIENT, transaction)
+    assert [entry.queue_id for entry in rig.entries[written:]] == ["a", "b", "", ""]
+
+
+def test_who_is_let_through_is_not_written_down() -> None:
+    """Its headers will be."""
+    rig = blocked()
+    rig.clock.now += 10 * MINUTE
+    written = len(rig.entries)
+    assert rig.gate.ask_early(CLIENT, "a") is None
+    assert len(rig.entries) == written
+
+
+def test_what_cannot_be_written_down_is_not_refused() -> None:
+    """A full disk: the message goes on to its headers."""
+    rig = blocked()
+    errors: list[Exception] = []
+    rig.gate._on_error = errors.append
+
+    def full(entry: object) -> None:
+        raise OSError("the disk is full")
+
+    rig.gate._record = full
+    assert rig.gate.ask_early(CLIENT, "a") is None
+    assert len(errors) == 1
 
 
 @pytest.mark.parametrize("until", [0, 25, 50, 75])

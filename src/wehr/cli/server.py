@@ -8,6 +8,7 @@ import rich_click as click
 from wehr.cli.output import BadUse, print_json, print_table
 from wehr.cli.stored import Stored, opened, store_options
 from wehr.cli.times import iso
+from wehr.evidence import Relation
 from wehr.ledger import ServerRow
 from wehr.ledger.report import ReportRow
 
@@ -88,7 +89,7 @@ def _show(row: ServerRow, stored: Stored, limit: int, *, as_json: bool) -> None:
     )
     print_table(
         "Latest messages",
-        ("when", "build", "decision", "reason", "stage", "queue id"),
+        ("when", "build", "decision", "reason", "stage", "door", "queue id"),
         (
             (
                 iso(it.at),
@@ -96,6 +97,7 @@ def _show(row: ServerRow, stored: Stored, limit: int, *, as_json: bool) -> None:
                 it.action if it.enforced else f"{it.action} (not enforced)",
                 it.reason,
                 it.stage or "",
+                it.door if it.relation != Relation.NONE else f"{it.door}, before its headers",
                 it.queue_id,
             )
             for it in history

@@ -15,15 +15,19 @@ MAX_CLIENTS = 10_000
 
 
 class _Client:
-    """``keys``: by tenant, the server that it showed. Until ``mixed_until`` it is left to the headers."""
+    """``keys``: by tenant, the server that it showed. Until ``mixed_until`` it is left to the headers.
 
-    __slots__ = ("keys", "let_at", "mixed_until", "transaction")
+    ``let`` and ``refused`` are the transactions that were let through and refused last.
+    """
+
+    __slots__ = ("keys", "let", "let_at", "mixed_until", "refused")
 
     def __init__(self) -> None:
         self.keys: dict[str, ServerKey] = {}
         self.let_at = 0.0
         self.mixed_until = 0.0
-        self.transaction = ""
+        self.let = ""
+        self.refused = ""
 
 
 class Early:
@@ -65,9 +69,16 @@ class Early:
         ``last_seen`` is when the server's headers were last seen, by any node.
         """
         client = self._clients[session.client_ip, session.helo]
-        if transaction and transaction == client.transaction:
+        if transaction and transaction == client.let:
             return True
         if now < max(client.let_at, last_seen) + interval:
             return False
-        client.let_at, client.transaction = now, transaction
+        client.let_at, client.let = now, transaction
         return True
+
+    def refuses_first(self, session: Session, transaction: str) -> bool:
+        """Whether a transaction that is refused now was not refused at an earlier step of it."""
+        client = self._clients[session.client_ip, session.helo]
+        first = not transaction or transaction != client.refused
+        client.refused = transaction
+        return first

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from wehr.catalogue import Catalogue
 from wehr.doors.early import Early
+from wehr.doors.probe import REPLY as PROBED
+from wehr.doors.probe import is_probe
 from wehr.doors.verdict import Verdict
 from wehr.evidence import Confidence, Own, Relation, Session, Sighting, handover, sighting
 from wehr.ledger import Entry, Ledger, reference
@@ -85,30 +87,35 @@ class Gate:
         self._today: tuple[float, date] = (0.0, date.min)
         self._early = Early()
 
-    def ask(self, session: Session, trace: Sequence[bytes], queue_id: str) -> str | None:
+    def at(self, door: str) -> "AtDoor":
+        """The gate as the door of this name asks it."""
+        return AtDoor(self, door)
+
+    def ask(self, session: Session, trace: Sequence[bytes], queue_id: str, door: str = "") -> str | None:
         """The whole SMTP reply to refuse with, or None to accept. Never raises: an error accepts.
 
         ``trace`` is the ``Received`` field bodies, top first; ``queue_id`` the mail system's for the message.
         """
-        return self.verdict(session, trace, queue_id).reply
+        return self.verdict(session, trace, queue_id, door).reply
 
-    def verdict(self, session: Session, trace: Sequence[bytes], queue_id: str) -> Verdict:
+    def verdict(self, session: Session, trace: Sequence[bytes], queue_id: str, door: str = "") -> Verdict:
         """The same with all that stands behind it."""
         try:
-            return self._ask(session, trace, queue_id)
+            return self._ask(session, trace, queue_id, door)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the sender's mail
             self._failed(error)
             return Verdict(Decision(Action.ACCEPT, Reason.INTERNAL_ERROR))
 
-    def ask_early(self, session: Session, transaction: str = "") -> str | None:
+    def ask_early(self, session: Session, transaction: str = "", door: str = "") -> str | None:
         """The same before the headers, at MAIL or RCPT, from what is remembered of the client alone.
 
         Refused is only who is refused all hour anyway, and has shown nothing but that one server. One
         ``transaction`` (the mail system's name for it, the same at all its steps) every few minutes is let
-        through to the headers, to see a cure. None leaves the message to them. Nothing is remembered of it.
+        through to the headers, to see a cure. None leaves the message to them. A refusal is recorded, once a
+        transaction, but is no evidence.
         """
         try:
-            return self._ask_early(session, transaction)
+            return self._ask_early(session, transaction, door)
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(error)
             return None
@@ -117,7 +124,7 @@ class Gate:
         self.counts[Action.ACCEPT, Reason.INTERNAL_ERROR] += 1
         self._on_error(error)
 
-    def _ask(self, session: Session, trace: Sequence[bytes], queue_id: str) -> Verdict:
+    def _ask(self, session: Session, trace: Sequence[bytes], queue_id: str, door: str) -> Verdict:
         setting = self.setting
         now = self._clock()
         found, client = handover(trace, session, setting.own), session
@@ -132,10 +139,12 @@ class Gate:
             decision = decide(
                 seen, None, None, None, scope=scopes[0], policy=setting.policy, key=self.secret, now=now
             )
+            if is_probe(trace, client, own=scopes[0].skip is not None):
+                return Verdict(decision, PROBED)
             self.counts[Action.ACCEPT, decision.reason] += 1
             self._early.forget(client, now + setting.policy.memory_days * _DAY)
             return Verdict(decision)
-        entries = [self._judge(seen, scope, session, queue_id, now) for scope in scopes]
+        entries = [self._judge(seen, it, session, now, queue_id=queue_id, door=door) for it in scopes]
         decision = mildest(entry.decision for entry in entries)
         for entry, scope in zip(entries, scopes, strict=True):
             if scope.skip is None:
@@ -165,7 +174,7 @@ class Gate:
             texts=setting.policy.texts,
         )
 
-    def _ask_early(self, session: Session, transaction: str) -> str | None:
+    def _ask_early(self, session: Session, transaction: str, door: str) -> str | None:
         setting = self.setting
         keys = self._early.known(session)
         policy = setting.policy
@@ -174,23 +183,30 @@ class Gate:
         if not session.listener and any(connector.listeners for connector in policy.connectors):
             return None  # or by which way it comes in
         now = self._clock()
-        results = []
+        entries = []
         for scope in setting.scoping.resolve(session):
             key = keys.get(scope.tenant)
-            decision = self._foresee(key, scope, session, now) if key else None
-            if not (key and decision and _all_hour(decision)):
+            if key is None:
                 return None
-            results.append((decision, key))
-        decision, key = results[0]
-        state = self._ledger.get(key)
+            entry = self._foresee(key, scope, session, now, transaction=transaction, door=door)
+            if entry is None or not _all_hour(entry.decision):
+                return None
+            entries.append(entry)
+        first = entries[0]
+        state = self._ledger.get(first.key)
         if state is None or self._early.lets_through(
             session, transaction, state.last_seen, now, setting.let_through
         ):
             return None
-        self.counts[decision.action, decision.reason] += 1
-        return self._refusal(decision, key, state.software)
+        if self._early.refuses_first(session, transaction):
+            for entry in entries:
+                self._record(entry)
+            self.counts[first.decision.action, first.decision.reason] += 1
+        return self._refusal(first.decision, first.key, first.sighting.software)
 
-    def _foresee(self, key: ServerKey, scope: Scope, session: Session, now: float) -> Decision | None:
+    def _foresee(
+        self, key: ServerKey, scope: Scope, session: Session, now: float, *, transaction: str, door: str
+    ) -> Entry | None:
         """What would be decided if the server showed again what it last showed; None if that is not sure."""
         setting = self.setting
         state, standing = self._ledger.get(key), self._ledger.standing(key, now)
@@ -210,7 +226,7 @@ class Gate:
             session.client_name,
         )
         assessment = setting.catalogue.assess(standing.effective_build, self._day(now), state.software)
-        return decide(
+        decision = decide(
             seen,
             assessment,
             standing,
@@ -221,8 +237,13 @@ class Gate:
             key=self.secret,
             now=now,
         )
+        # Nothing was shown this time: the entry names what was known, and is no evidence of it.
+        known = msgspec.structs.replace(seen, relation=Relation.NONE, confidence=Confidence.NONE)
+        return Entry(key, known, None, decision, transaction, door)
 
-    def _judge(self, seen: Sighting, scope: Scope, session: Session, queue_id: str, now: float) -> Entry:
+    def _judge(
+        self, seen: Sighting, scope: Scope, session: Session, now: float, *, queue_id: str, door: str
+    ) -> Entry:
         """One tenant's decision, and what is remembered for it."""
         setting = self.setting
         key = ServerKey(scope.tenant, seen.name, seen.network)
@@ -230,7 +251,7 @@ class Gate:
             decision = decide(
                 seen, None, None, None, scope=scope, policy=setting.policy, key=self.secret, now=now
             )
-            return Entry(key, seen, None, decision, queue_id)
+            return Entry(key, seen, None, decision, queue_id, door)
         if scope.names_client and seen.confidence is Confidence.PLAUSIBLE:
             seen = msgspec.structs.replace(seen, confidence=Confidence.CONFIRMED)
         today = self._day(now)
@@ -255,7 +276,7 @@ class Gate:
             key=self.secret,
             now=now,
         )
-        return Entry(key, seen, compliant, decision, queue_id)
+        return Entry(key, seen, compliant, decision, queue_id, door)
 
     def _day(self, now: float) -> date:
         """The UTC day of ``now``; it is the same for a hundred thousand messages."""
@@ -265,6 +286,28 @@ class Gate:
             day = datetime.fromtimestamp(start, UTC).date()
             self._today = (start, day)
         return day
+
+
+class AtDoor:
+    """The gate as one door asks it: what is decided there stands in the history under the door's name."""
+
+    __slots__ = ("_door", "_gate")
+
+    def __init__(self, gate: Gate, door: str) -> None:
+        self._gate = gate
+        self._door = door
+
+    def ask(self, session: Session, trace: Sequence[bytes], queue_id: str) -> str | None:
+        """As `Gate.ask`."""
+        return self._gate.ask(session, trace, queue_id, self._door)
+
+    def verdict(self, session: Session, trace: Sequence[bytes], queue_id: str) -> Verdict:
+        """As `Gate.verdict`."""
+        return self._gate.verdict(session, trace, queue_id, self._door)
+
+    def ask_early(self, session: Session, transaction: str) -> str | None:
+        """As `Gate.ask_early`."""
+        return self._gate.ask_early(session, transaction, self._door)
 
 
 def _accepted(entry: Entry) -> Entry:

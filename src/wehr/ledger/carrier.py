@@ -248,7 +248,8 @@ def replay(folder: Path, ledger: Ledger) -> int:
         if batch.end == position:
             return count
         for entry in batch.entries:
-            ledger.observe(entry.key, entry.sighting, entry.compliant)
+            if entry.evident:
+                ledger.observe(entry.key, entry.sighting, entry.compliant)
         count += len(batch.entries)
         position = batch.end
 

@@ -80,7 +80,8 @@ def _digest(old: Digest | None, entries: list[Entry]) -> Digest:
     states = dict(old.servers()) if old else {}
     outcomes = Counter(dict(old.outcomes)) if old else Counter[Outcome]()
     for entry in entries:
-        states[entry.key] = observe(states.get(entry.key), entry.sighting, entry.compliant)
+        if entry.evident:
+            states[entry.key] = observe(states.get(entry.key), entry.sighting, entry.compliant)
         decision, day = entry.decision, day_of(entry.sighting.at)
         outcomes[Outcome(day, entry.key, decision.action, decision.reason, decision.enforced)] += 1
     return Digest(

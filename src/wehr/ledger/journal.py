@@ -18,7 +18,7 @@ from typing import BinaryIO, Final, Self
 import msgspec
 from msgspec import Struct
 
-from wehr.evidence.types import Sighting
+from wehr.evidence.types import Relation, Sighting
 from wehr.ledger.errors import JournalBusy
 from wehr.policy.types import Decision, ServerKey
 
@@ -38,6 +38,11 @@ class Entry(Struct, frozen=True, gc=False, omit_defaults=True):
     decision: Decision
     queue_id: str = ""
     door: str = ""
+
+    @property
+    def evident(self) -> bool:
+        """Whether it is evidence. Without headers (a refusal at RCPT) the sighting names what was known."""
+        return self.sighting.relation is not Relation.NONE
 
 
 _decoder = msgspec.msgpack.Decoder(Entry)

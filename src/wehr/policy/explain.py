@@ -8,7 +8,7 @@ from msgspec import Struct
 from wehr.catalogue import Catalogue
 from wehr.catalogue.types import Assessment, Note, State
 from wehr.evidence.build import Build, format_build
-from wehr.evidence.types import Sighting
+from wehr.evidence.types import Relation, Sighting
 from wehr.policy.clock import elapsed, stopped, when
 from wehr.policy.compliance import Rules, complies, floor_for
 from wehr.policy.cure import least_accepted
@@ -96,6 +96,8 @@ def explain(
 def _evidence(sighting: Sighting) -> str:
     software = SOFTWARE.get(sighting.software, sighting.software)
     build = f" {format_build(sighting.build)}" if sighting.build else ", no build"
+    if sighting.relation is Relation.NONE and sighting.build:
+        return f"refused before its headers, by what {sighting.name} had shown: {software}{build}"
     name = f"; calls itself {sighting.name} ({sighting.confidence})" if sighting.name else ""
     line = f". Received: {sighting.line}" if sighting.line else ""
     return f"{software}{build}, {sighting.relation.replace('_', ' ')}{name}{line}"

@@ -246,4 +246,6 @@ def _tell(entry: Entry) -> None:
         client=seen.client_ip,
         build=format_build(seen.build) if seen.build else None,
         queue_id=entry.queue_id,
+        door=entry.door,
+        early=not entry.evident,
     )
