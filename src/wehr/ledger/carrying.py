@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from wehr.evidence.build import format_build
 from wehr.ledger.condense import Digest
-from wehr.ledger.episode import find_episode
+from wehr.ledger.episode import FORGET_DAYS, MEMORY_DAYS, find_episode
 from wehr.ledger.journal import Entry
 from wehr.ledger.memory import Limits, reference
 from wehr.ledger.rows import Event
@@ -45,8 +45,11 @@ def write_entries(
     rows: list[Row] = []
     found: list[Event] = []
     for key, some in by_key.items():
+        evident = [entry for entry in some if entry.evident]
+        if not evident:
+            continue
         server = _Server(refs[key], key, known.get(refs[key]), limits)
-        for entry in sorted(some, key=lambda item: item.sighting.at):
+        for entry in sorted(evident, key=lambda item: item.sighting.at):
             server.add(entry)
         rows.append(server.row(change))
         found += server.events
@@ -73,9 +76,10 @@ def write_states(
             old = known.get(ref)
             row = _new_row(ref, key) if old is None else dict(old)
             before = None if old is None else unpack_state(row["state"])
+            was_open = before is not None and is_open(before, row["memory_days"], row["forget_days"])
             state = state if before is None else merge(before, state)
-            rows.append({**row, **_columns(state), "change": change})
-            if kind := _turn(before, state, limits):
+            rows.append({**row, **_columns(state, limits), "change": change})
+            if kind := _turn(state, limits, was_open=was_open):
                 found.append(Event(state.last_seen, kind, key.tenant, ref, key.name))
             new += old is None
         upsert(connection, servers, ("ref",), rows)
@@ -109,6 +113,7 @@ def write_events(connection: Connection, found: Sequence[Event]) -> None:
                     "name": event.name,
                     "actor": event.actor,
                     "detail": msgspec.json.encode(event.detail).decode(),
+                    "after": msgspec.json.encode(event.after).decode() if event.after else "",
                 }
                 for event in found
             ],
@@ -180,6 +185,9 @@ class _Server:
         self._key = key
         self._limits = limits
         self._state = None if old is None else unpack_state(old["state"])
+        # Events go by the days that were configured when they were told: other days are told at the next
+        # message, so the last event always says whether the clock runs.
+        self._days = (self._row["memory_days"], self._row["forget_days"])
         self._seen_at: float = self._row["seen_at"]
         self._stage: int = self._row["stage"]
         self._latest: Entry | None = None
@@ -187,9 +195,12 @@ class _Server:
     def add(self, entry: Entry) -> None:
         before = self._state
         after = self._state = observe(before, entry.sighting, entry.compliant)
-        moved = before is None or after.stamps is not before.stamps
-        if moved and (kind := _turn(before, after, self._limits)):
-            self._tell(entry, kind)
+        days = (self._limits.memory_days, self._limits.forget_days)
+        if before is None or after.stamps is not before.stamps or self._days != days:
+            was_open = before is not None and is_open(before, *self._days)
+            if kind := _turn(after, self._limits, was_open=was_open):
+                self._tell(entry, kind)
+        self._days = days
         if entry.sighting.at >= self._seen_at:
             self._seen_at = entry.sighting.at
             self._latest = entry
@@ -198,7 +209,7 @@ class _Server:
     def row(self, change: int) -> Row:
         """The server's row with all that was added."""
         if self._state is not None:
-            self._row.update(_columns(self._state))
+            self._row.update(_columns(self._state, self._limits))
         if self._latest is not None:
             self._row.update(_evidence(self._latest), seen_at=self._seen_at)
         return {**self._row, "change": change}
@@ -232,24 +243,19 @@ class _Server:
         )
 
 
-def _episode(state: ServerState | None, limits: Limits) -> Episode | None:
-    if state is None or not state.ever_bad:
-        return None
-    return find_episode(state, memory_days=limits.memory_days, forget_days=limits.forget_days)
-
-
-def is_open(state: ServerState, limits: Limits) -> bool:
+def is_open(state: ServerState, memory_days: int, forget_days: int) -> bool:
     """Whether a server's clock runs."""
-    return _runs(_episode(state, limits))
+    return state.ever_bad and _runs(find_episode(state, memory_days=memory_days, forget_days=forget_days))
 
 
-def _turn(before: ServerState | None, after: ServerState, limits: Limits) -> str:
-    """The event that came with a new state: "" if the clock neither started nor stopped."""
-    new = _episode(after, limits)
-    was, runs = _runs(_episode(before, limits)), _runs(new)
-    if new is not None and runs and not was:
+def _turn(state: ServerState, limits: Limits, *, was_open: bool) -> str:
+    """The event that came with a state: "" if the clock neither started nor stopped."""
+    new = None
+    if state.ever_bad:
+        new = find_episode(state, memory_days=limits.memory_days, forget_days=limits.forget_days)
+    if new is not None and _runs(new) and not was_open:
         return "relapsed" if len(new.intervals) > 1 else "detected"
-    return "cured" if was and not runs else ""
+    return "cured" if was_open and not _runs(new) else ""
 
 
 def _runs(episode: Episode | None) -> bool:
@@ -267,16 +273,20 @@ def _new_row(ref: str, key: ServerKey) -> Row:
         **dict.fromkeys(texts, ""),
         "enforced": False,
         "stage": 0,
+        "memory_days": MEMORY_DAYS,
+        "forget_days": FORGET_DAYS,
     }
 
 
-def _columns(state: ServerState) -> Row:
+def _columns(state: ServerState, limits: Limits) -> Row:
     return {
         "state": pack_state(state),
         "first_seen": state.first_seen,
         "last_seen": state.last_seen,
         "confirmed": state.confirmed_at > 0.0,
         "software": state.software,
+        "memory_days": limits.memory_days,
+        "forget_days": limits.forget_days,
     }
 
 

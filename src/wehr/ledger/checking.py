@@ -12,9 +12,9 @@ from wehr.evidence.build import parse_build
 from wehr.evidence.types import Confidence, Relation, Sighting
 from wehr.ledger.carrying import is_open
 from wehr.ledger.errors import StateDamaged
-from wehr.ledger.memory import Limits
-from wehr.ledger.schema import events, exemptions, pauses, servers, sightings, tallies
+from wehr.ledger.schema import events, exemptions, meta, pauses, servers, sightings, tallies
 from wehr.ledger.state import ServerState, merge, observe, unpack_state
+from wehr.policy.laddering import Era, Past
 
 _SHOWN: Final = 20
 _ROWS: Final = 2000
@@ -22,18 +22,19 @@ _TURNS: Final = {"detected": True, "relapsed": True, "cured": False}
 """Events of a server, and whether its episode is open after them."""
 
 
-def find_faults(connection: Connection, limits: Limits) -> Iterator[str]:
+def find_faults(connection: Connection) -> Iterator[str]:
     """What is wrong with a store, one line each; nothing if it is sound.
 
     First the database's own check. Then each server: its state must know all that its messages say, and be
     no more than they say where all of them are still kept; its episode must be as open, and its stage as
-    high, as its events tell. Then pauses and exemptions, of which each must have its event.
+    high, as its events tell. Then pauses, exemptions and ladders, which must be as their events made them.
     """
     if connection.dialect.name == "sqlite":
         for row in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})"):
             if row[0] != "ok":
                 yield str(row[0])
-    query = select(servers.c.ref, servers.c.name, servers.c.state, servers.c.stage)
+    names = ("ref", "name", "state", "stage", "memory_days", "forget_days")
+    query = select(*(servers.c[name] for name in names))
     history = _Merged(_messages(connection))
     told = _Merged(_told(connection))
     counted = _Merged(_counted(connection))
@@ -49,7 +50,7 @@ def find_faults(connection: Connection, limits: Limits) -> Iterator[str]:
         if fault := _against_messages(state, messages, whole=whole):
             yield f"{name}: {fault}"
         turns = [event for event in told.of(row.ref) if event.at >= state.first_seen]
-        if fault := _against_events(state, row.stage, turns, limits):
+        if fault := _against_events(state, row, turns):
             yield f"{name}: {fault}"
     yield from _rules(connection)
 
@@ -57,7 +58,8 @@ def find_faults(connection: Connection, limits: Limits) -> Iterator[str]:
 def _against_messages(state: ServerState, messages: list[Row[Any]], *, whole: bool) -> str:
     rebuilt = None
     for message in messages:
-        rebuilt = observe(rebuilt, _sighting(message), message.compliant)
+        if message.relation != Relation.NONE:  # refused before its headers: no evidence
+            rebuilt = observe(rebuilt, _sighting(message), message.compliant)
     if rebuilt is None or rebuilt == state:
         return ""
     if merge(state, rebuilt) != state:
@@ -65,25 +67,44 @@ def _against_messages(state: ServerState, messages: list[Row[Any]], *, whole: bo
     return "its state says more than its whole history holds" if whole else ""
 
 
-def _against_events(state: ServerState, stage: int, told: list[Row[Any]], limits: Limits) -> str:
+def _against_events(state: ServerState, row: Row[Any], told: list[Row[Any]]) -> str:
     turns = [_TURNS[event.kind] for event in told if event.kind in _TURNS]
-    if turns and turns[-1] != is_open(state, limits):
+    # By the days that its last event went by: others that are configured now say nothing against it.
+    if turns and turns[-1] != is_open(state, row.memory_days, row.forget_days):
         return f"its last event says {'out of' if turns[-1] else 'in'} compliance, its state does not"
     stages = [msgspec.json.decode(event.detail)["stage"] for event in told if event.kind == "stage"]
-    if stages and stage > 1 and stages[-1] != stage:
-        return f"its last event says stage {stages[-1]}, its latest decision {stage}"
+    if stages and row.stage > 1 and stages[-1] != row.stage:
+        return f"its last event says stage {stages[-1]}, its latest decision {row.stage}"
     return ""
 
 
 def _rules(connection: Connection) -> Iterator[str]:
-    """Pauses and exemptions are made by people, and each time an event says so."""
-    known: set[object] = set()
-    for row in connection.execute(select(events.c.detail).where(events.c.detail.contains('"id"'))):
-        known.add(msgspec.json.decode(row.detail).get("id"))
+    """Rebuild what people and the configuration laid down from the events, and compare."""
+    told: dict[tuple[str, object], object] = {}
+    eras: list[Era] = []
+    query = select(events.c.detail, events.c.after).where(events.c.after != "")
+    for event in _stream(connection, query.order_by(events.c.id)):
+        for word, value in msgspec.json.decode(event.after).items():
+            if word == "era":
+                eras.append(msgspec.convert(value, Era))
+            else:
+                told[word, msgspec.json.decode(event.detail)["id"]] = value
     for table, word in ((pauses, "pause"), (exemptions, "exemption")):
-        for row in connection.execute(select(table.c.id).order_by(table.c.id)):
-            if row.id not in known:
+        for row in connection.execute(select(table.c.id, table.c.value).order_by(table.c.id)):
+            value = told.pop((word, row.id), None)
+            if value is None:
                 yield f"{word} {row.id}: no event tells of it"
+            elif value != msgspec.json.decode(row.value):
+                yield f"{word} {row.id}: it is not what its last event made it"
+    for word, ident in told:
+        yield f"{word} {ident}: its events tell of it, and it is not there"
+    value = connection.scalar(select(meta.c.value).where(meta.c.name == "past"))
+    past = msgspec.json.decode(value, type=Past) if value else Past()
+    rebuilt = Past(past.eras[:1])  # no event tells of the first: it replaced nothing
+    for era in eras:
+        rebuilt = rebuilt.noting(era.laddering, (), era.since)
+    if rebuilt.eras != past.eras:
+        yield "the ladders that have been in force are not those that their events tell of"
 
 
 class _Merged:

@@ -64,7 +64,8 @@ def prune_batch(connection: Connection, old: Cutoffs, limits: Limits) -> dict[st
         return {}  # another node is at it
     messages = select(sightings.c.id).where(sightings.c.at < old.sightings)
     counts = select(*tallies.primary_key).where(tallies.c.day < day_of(old.tallies))
-    changes = select(events.c.id).where(events.c.at < old.events)
+    # What a pause or exemption is stays told as long as the rule itself, which clocks may yet depend on.
+    changes = select(events.c.id).where(events.c.at < old.events, events.c.after == "")
     silent = select(servers.c.ref).where(servers.c.last_seen < old.servers)
     gone = {
         "sightings": _remove(connection, sightings, messages),

@@ -4,7 +4,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from wehr.ledger.schema import REVISION, counter, meta, metadata
 _APPLICATION: Final = 0x57454852
 """``WEHR``, SQLite's application_id: tells our files from others'."""
 _BUSY_MS: Final = 5000
-_KNOWN: Final = (REVISION,)
+_KNOWN: Final = tuple(f"{number:04}" for number in range(1, int(REVISION) + 1))
 """All revisions there have been."""
 _DAMAGE: Final = ("malformed", "not a database", "corrupt")
 _REMEDY: Final = "it has not been touched; restore a backup, or move it away and start with an empty one"
@@ -124,10 +124,9 @@ def _look_at(path: Path, *, create: bool) -> None:
             ) from None
         return
     try:
-        with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as look:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as look:
             application = look.execute("PRAGMA application_id").fetchone()[0]
             tables = look.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        look.close()
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             raise StoreAway(f"{path}: {error}; another program holds it") from None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, Select, func, or_, select
 
 from wehr.ledger import carrying
@@ -93,7 +94,7 @@ class Records(Database):
                 query = query.where(column == value)
         with self._read() as connection:
             rows = connection.execute(query.order_by(events.c.id.desc()).limit(limit)).mappings().all()
-        return [Event(**{**row, "detail": msgspec.json.decode(row["detail"])}) for row in rows]
+        return [_event(row) for row in rows]
 
     def count(self) -> dict[str, int]:
         """The number of rows per table."""
@@ -126,6 +127,7 @@ class Records(Database):
     ) -> tuple[Pause, ...]:
         """Replace the pauses by what ``change`` makes of them; nobody else can change them in between.
 
+        ``event`` is added for each pause that is another one then, and says what it is.
         What ``change`` raises (a quota that is used up) is passed on, and nothing is written.
         """
         with self._write() as connection:
@@ -139,7 +141,14 @@ class Records(Database):
                 if pause not in old
             ]
             carrying.upsert(connection, pauses, ("id",), rows)
-            carrying.write_events(connection, [event])
+            carrying.write_events(
+                connection,
+                [
+                    _telling(event, "pause", pause, pause.id, pause.tenant)
+                    for pause in new
+                    if pause not in old
+                ],
+            )
             return new
 
     def put_exemption(self, exemption_id: str, exemption: Exemption, event: Event) -> None:
@@ -149,7 +158,8 @@ class Records(Database):
             value = msgspec.json.encode(exemption)
             row = {"id": exemption_id, "tenant": exemption.tenant, "value": value}
             carrying.upsert(connection, exemptions, ("id",), [row])
-            carrying.write_events(connection, [event])
+            told = _telling(event, "exemption", exemption, exemption_id, exemption.tenant)
+            carrying.write_events(connection, [told])
 
     def change_past(self, change: Callable[[Past], Past], event: Event) -> Past:
         """Note what is in force now; ``event`` is added if that is another ladder than before."""
@@ -163,7 +173,8 @@ class Records(Database):
             row = {"name": _PAST, "value": msgspec.json.encode(new).decode()}
             carrying.upsert(connection, meta, ("name",), [row])
             if old.eras and new.eras != old.eras:
-                carrying.write_events(connection, [event])
+                after = {"era": msgspec.to_builtins(new.eras[-1])}
+                carrying.write_events(connection, [replace(event, after=after)])
             return new
 
     def add_event(self, event: Event) -> None:
@@ -188,6 +199,17 @@ def _pauses(connection: Connection) -> tuple[Pause, ...]:
 def _past(connection: Connection) -> Past:
     value = connection.execute(select(meta.c.value).where(meta.c.name == _PAST)).scalar()
     return Past() if value is None else msgspec.json.decode(value, type=Past)
+
+
+def _telling(event: Event, word: str, value: Pause | Exemption, ident: str, tenant: str) -> Event:
+    """The event with what it made: so that this can be rebuilt from the events alone."""
+    after = {word: msgspec.to_builtins(value)}
+    return replace(event, tenant=tenant, detail={**event.detail, "id": ident}, after=after)
+
+
+def _event(row: RowMapping) -> Event:
+    after = msgspec.json.decode(row["after"]) if row["after"] else {}
+    return Event(**{**row, "detail": msgspec.json.decode(row["detail"]), "after": after})
 
 
 def _server_row(row: RowMapping) -> ServerRow:

@@ -1,5 +1,7 @@
 """What is read from a store, for reports, histories and explanations. Times are UTC seconds since 1970."""
 
+from typing import Any
+
 from msgspec import Struct
 
 from wehr.ledger.state import ServerState
@@ -82,6 +84,8 @@ class Event(Struct, frozen=True):
     actor: str = "wehr"
     detail: Detail = {}
     id: int = 0
+    after: dict[str, Any] = {}
+    """The ``pause``, ``exemption`` or ``era`` as it is from then on; the store fills it in."""
 
 
 class Changes(Struct, frozen=True):

@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The newest migration."""
 
 metadata: Final = MetaData()
@@ -69,6 +69,9 @@ servers: Final = Table(
     Column("enforced", Boolean, nullable=False),
     Column("stage", Integer, nullable=False),
     Column("change", BigInteger, nullable=False),
+    # the days that its last event went by
+    Column("memory_days", Integer, nullable=False, server_default="30"),
+    Column("forget_days", Integer, nullable=False, server_default="180"),
     UniqueConstraint("tenant", "network", "name", name="servers_key"),
     Index("servers_change", "change"),
     Index("servers_last_seen", "last_seen"),
@@ -129,10 +132,15 @@ events: Final = Table(
     Column("name", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    Column("after", Text, nullable=False, server_default=""),
     Index("events_at", "at"),
     Index("events_of_server", "ref", "at"),
 )
-"""What people and the ladder changed: only ever added to. ``detail`` is JSON."""
+"""What people and the ladder changed: only ever added to.
+
+``detail`` is JSON, and so is ``after``: the pause, exemption or era as it is from then on, "" where there is
+none. Pauses, exemptions and eras can be rebuilt from it.
+"""
 
 pauses: Final = Table(
     "pauses",

@@ -158,7 +158,7 @@ class Store(Records):
     def check(self) -> Iterator[str]:
         """What is wrong with it, one line each: damage, and states that do not fit history and events."""
         with self._read(still=True) as connection:
-            yield from find_faults(connection, self.limits)
+            yield from find_faults(connection)
 
     def newest(self) -> float:
         """The time that the store goes by: PostgreSQL's own, or the newest that a journal was carried at."""
