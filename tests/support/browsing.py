@@ -14,9 +14,10 @@ from wehr.catalogue import load
 from wehr.ledger import Ledger, Store, open_store
 from wehr.policy import Holds, Policy
 from wehr.web.app import create_app
-from wehr.web.house import Facts, House, Present
+from wehr.web.house import House
 from wehr.web.pages import PAGES
 from wehr.web.settings import WebSettings
+from wehr.web.source import Facts, Present
 from wehr.web.stores import Stores
 from wehr.web.visit import Need, Page, Visit, Visitor
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +35,14 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A transaction that reads, for other modules."""
+        return self._read()
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A transaction that writes, for other modules; with SQLite it is the only one."""
+        return self._write()
 
     @contextmanager
     def _read(self, *, still: bool = False) -> Iterator[Connection]:

@@ -8,14 +8,17 @@ from msgspec import Struct
 
 from wehr.catalogue import Catalogue
 from wehr.catalogue.types import Assessment, State
-from wehr.evidence import format_build, parse_build
+from wehr.evidence import format_build
 from wehr.evidence.build import Build
 from wehr.ledger.memory import Ledger
 from wehr.ledger.rows import ServerRow, Tally
-from wehr.policy import Action, Episode, Holds, Policy, Standing, complies
+from wehr.ledger.state import ServerState
+from wehr.policy import Action, Episode, Holds, Policy, ServerKey, Standing, complies
+from wehr.policy.compliance import Compliance
 from wehr.policy.cure import least_accepted
 from wehr.policy.ladder import Stage, stage_at
 from wehr.policy.timeline import Dates, dates
+from wehr.policy.types import Stop
 
 _DAY = 86_400
 
@@ -98,16 +101,46 @@ def report(rows: Iterable[ServerRow], basis: Basis, tallies: Iterable[Tally] = (
     return sorted(found, key=lambda row: (not row.out_of_date, -row.stage, row.server_fqdn, row.network))
 
 
-def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> ReportRow:
-    policy, now = basis.policy, basis.now
-    standing = basis.ledger.standing(row.key, now)
-    build = _judged(row, standing, policy)
-    assessment = basis.catalogue.assess(build, basis.today, row.state.software) if build else None
-    verdict = complies(assessment, policy.compliance, basis.today) if assessment else None
-    out_of_date = verdict is not None and verdict.ok is False
+class Judgement(Struct, frozen=True):
+    """What a server counts as now. ``stage`` is 0, and ``course`` without dates, where no clock runs."""
+
+    build: Build | None
+    assessment: Assessment | None
+    verdict: Compliance | None
+    mixed: bool
+    stage: int
+    rates: Stage
+    course: Dates
+
+    @property
+    def out_of_date(self) -> bool:
+        """Whether a rule of the policy says no."""
+        return self.verdict is not None and self.verdict.ok is False
+
+
+def judge(key: ServerKey, state: ServerState, client_name: str, basis: Basis) -> Judgement:
+    """What a server counts as, and where it stands on its ladder.
+
+    ``client_name`` is the verified name that it came under last: an exemption may go by it.
+    """
+    standing = basis.ledger.standing(key, basis.now)
+    build = _judged(state, standing, basis.policy)
+    assessment = basis.catalogue.assess(build, basis.today, state.software) if build else None
+    verdict = complies(assessment, basis.policy.compliance, basis.today) if assessment else None
     number, stage, course = 0, Stage(), _NO_DATES
-    if standing and standing.episode and assessment and out_of_date:
-        number, stage, course = _course(row, standing.episode, assessment, basis)
+    if standing and standing.episode and assessment and verdict and verdict.ok is False:
+        held = (
+            *basis.policy.stops(assessment),
+            *basis.holds.stops(key, state.client_ip, client_name),
+        )
+        number, stage, course = _course(standing.episode, assessment, held, basis)
+    return Judgement(build, assessment, verdict, bool(standing and standing.mixed), number, stage, course)
+
+
+def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> ReportRow:
+    judged = judge(row.key, row.state, row.client_name, basis)
+    build, assessment, verdict, course = judged.build, judged.assessment, judged.verdict, judged.course
+    out_of_date = judged.out_of_date
     enforced = {action: messages[action, True] for action in (Action.THROTTLE, Action.BLOCK)}
     return ReportRow(
         server_fqdn=row.key.name,
@@ -135,11 +168,11 @@ def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> R
         out_of_date=out_of_date,
         rule=verdict.rule if verdict else "",
         why=verdict.why if verdict else "shows no build",
-        stage=number,
-        throttle_rate=stage.throttle,
-        block_rate=stage.block,
-        mixed=bool(standing and standing.mixed),
-        silent=now - row.state.last_seen > policy.silent_days * _DAY,
+        stage=judged.stage,
+        throttle_rate=judged.rates.throttle,
+        block_rate=judged.rates.block,
+        mixed=judged.mixed,
+        silent=basis.now - row.state.last_seen > basis.policy.silent_days * _DAY,
         last_seen=datetime.fromtimestamp(int(row.state.last_seen), UTC),
         missing_updates=tuple(update.name for update in assessment.missing_updates) if assessment else (),
         exploited=_exploited(assessment),
@@ -153,12 +186,15 @@ def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> R
     )
 
 
-def _judged(row: ServerRow, standing: Standing | None, policy: Policy) -> Build | None:
+def _judged(state: ServerState, standing: Standing | None, policy: Policy) -> Build | None:
     """The build that stands for the server: the highest lately shown, or what a mixed one is enforced for."""
     if standing and standing.mixed and policy.mixed == "enforce":
-        return max((stamp.build for stamp in row.state.stamps if stamp.bad), default=None)
-    latest = parse_build(row.build) if row.build else None
-    return (standing and standing.effective_build) or latest
+        return max((stamp.build for stamp in state.stamps if stamp.bad), default=None)
+    if standing and standing.effective_build:
+        return standing.effective_build
+    shown = (stamp for stamp in state.stamps if stamp.build)
+    latest = max(shown, key=lambda stamp: (stamp.seen.bit_length(), stamp.build), default=None)
+    return latest.build if latest else None
 
 
 _NO_DATES = Dates(0.0, None, None, None, None, None)
@@ -166,14 +202,10 @@ _NO_DATES = Dates(0.0, None, None, None, None, None)
 
 
 def _course(
-    row: ServerRow, episode: Episode, assessment: Assessment, basis: Basis
+    episode: Episode, assessment: Assessment, held: tuple[Stop, ...], basis: Basis
 ) -> tuple[int, Stage, Dates]:
     """The stage a server is in, and its dates."""
     policy = basis.policy
-    held = (
-        *policy.stops(assessment),
-        *basis.holds.stops(row.key, row.client_ip, row.client_name),
-    )
     ladder, place = policy.course(assessment, episode, held, basis.now)
     number = stage_at(ladder, place)
     return number, ladder.stages[number - 1], dates(ladder, episode, held, basis.now, place)

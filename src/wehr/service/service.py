@@ -23,7 +23,7 @@ from wehr.service.listeners import PUBLIC, WEB, Listeners
 from wehr.service.logs import RateLimited
 from wehr.service.memory import Memory
 from wehr.service.state_folder import StartError, StateFolder
-from wehr.web.house import Facts, Present
+from wehr.web.source import Facts, Present
 
 log = structlog.get_logger()
 

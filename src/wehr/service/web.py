@@ -13,9 +13,10 @@ from wehr.ledger import Store
 from wehr.service.listeners import PUBLIC, WEB
 from wehr.web.access.closed import Closed
 from wehr.web.app import create_app
-from wehr.web.house import House, Source
+from wehr.web.house import House
 from wehr.web.pages import PAGES, PUBLIC_PAGES
 from wehr.web.settings import WebSettings
+from wehr.web.source import Source
 from wehr.web.stores import Stores
 
 _CONNECTIONS: Final = 200

@@ -1,72 +1,30 @@
 """What pages are given: the store for reading and changing, what servers are judged by now, and the time."""
 
-from collections.abc import Callable, Iterable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
-from msgspec import Struct
-
-from wehr.catalogue import Catalogue
-from wehr.ledger import Store
-from wehr.ledger.memory import Ledger
-from wehr.ledger.report import Basis
-from wehr.policy import Holds, Policy, ServerKey
-from wehr.policy.scope import Exemption
+from wehr.ledger import ServerRow, Store
+from wehr.ledger.listing import Listing
+from wehr.ledger.report import Basis, ReportRow, report
+from wehr.ledger.selecting import rows_of, tallies_of
+from wehr.policy import ServerKey
+from wehr.web.listings import Listings
+from wehr.web.source import Present, Source
 from wehr.web.stores import Stores
 
 T = TypeVar("T")
 
 
-class Facts(Struct, frozen=True):
-    """What of the configuration the pages tell or go by."""
-
-    host_name: str = ""
-    """This receiver's name in replies."""
-    status_url: str = ""
-    """Where the public status pages are, without the reference; empty if there are none."""
-    contact: str = ""
-    """Whom the administrators of a refused server may write to; an address or a page; may be empty."""
-    stale_after: int = 60
-    """Days after which the catalogue counts as old."""
-    configured_exemptions: tuple[Exemption, ...] = ()
-    """Exemptions of the configuration, which no page can cancel."""
-
-
-class Present(Struct, frozen=True):
-    """What is in force at the moment; another value after a reload, a pause or an exemption."""
-
-    catalogue: Catalogue
-    policy: Policy
-    """As the gate judges by it: after all ladders that have been in force."""
-    holds: Holds
-    facts: Facts
-    doubt: str = ""
-    """Why nothing may be refused at the moment; empty if it may."""
-
-
-class Source(Protocol):
-    """The running service, as pages see it. Called in the event loop only; nothing in it waits."""
-
-    def present(self) -> Present:
-        """What is in force now."""
-        ...
-
-    def now(self) -> float:
-        """UTC seconds since 1970."""
-        ...
-
-    def states(self) -> Ledger:
-        """The ledger of this node: to be read between two messages, never kept."""
-        ...
-
-
-class House(Struct, frozen=True):
+class House:
     """Handed to every page.
 
     What changes is reached through ``source``; the store through `ask`, which never holds up the loop.
     """
 
-    source: Source
-    stores: Stores
+    def __init__(self, source: Source, stores: Stores) -> None:
+        self.source = source
+        self._stores = stores
+        self._listings = Listings(source, stores)
 
     @property
     def present(self) -> Present:
@@ -84,7 +42,7 @@ class House(Struct, frozen=True):
             LedgerError: the store is away or damaged.
             Busy: too many questions wait already.
         """
-        return await self.stores.ask(question)
+        return await self._stores.ask(question)
 
     async def work(self, task: Callable[[], T]) -> T:
         """What ``task`` gives, in a thread: for what takes longer than a message may wait.
@@ -92,7 +50,7 @@ class House(Struct, frozen=True):
         Raises:
             Busy: too many wait already.
         """
-        return await self.stores.work(task)
+        return await self._stores.work(task)
 
     def basis(self, keys: Iterable[ServerKey]) -> Basis:
         """What these servers are judged by now, to be used in a thread: holds them and their neighbours."""
@@ -100,3 +58,28 @@ class House(Struct, frozen=True):
         return Basis(
             self.source.states().excerpt(keys), present.catalogue, present.policy, present.holds, self.now()
         )
+
+    async def listing(self) -> Listing:
+        """All servers, to choose from; that of a large fleet may be some moments old.
+
+        Raises:
+            LedgerError: the store is away.
+            Busy: too many questions wait already.
+        """
+        return await self._listings.get()
+
+    async def report(self, refs: Sequence[str]) -> list[tuple[ServerRow, ReportRow]]:
+        """The report on some servers as they are now, in the order given; those that are gone are left out.
+
+        Raises:
+            LedgerError: the store is away.
+            Busy: too many questions wait already.
+        """
+        rows = await self.ask(lambda store: rows_of(store, refs))
+        basis = self.basis(row.key for row in rows)
+
+        def judged(store: Store) -> list[ReportRow]:
+            return report(rows, basis, tallies_of(store, refs))
+
+        by_ref = {row.reference: row for row in await self.ask(judged)}
+        return [(row, by_ref[row.ref]) for row in rows]

@@ -1,0 +1,102 @@
+"""The listing of all servers, kept fresh as far as it costs little, and made in a thread."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from wehr.ledger import Store
+from wehr.ledger.listing import Listing, Sort
+from wehr.ledger.report import Basis
+from wehr.ledger.selecting import client_names
+from wehr.web.source import Present, Source
+from wehr.web.stores import Stores
+
+_QUICK: Final = 0.25
+"""Seconds: what takes less is made anew for every page, and a page waits for it."""
+_SHARE: Final = 20
+"""A slow listing is made anew when it is this many times older than it took: a twentieth of one core."""
+_BREATH: Final = 0.0002
+"""Seconds that others are given now and then: so a message waits a moment at most, not for a whole slice."""
+
+
+class _Made(Struct, frozen=True):
+    listing: Listing
+    present: Present
+    at: float
+    took: float
+
+
+class Listings:
+    """Makes listings. Owned by one event loop.
+
+    What a page shows of each server is always read afresh; a listing only tells which servers, and in which
+    order. So that of a large fleet may be some moments old.
+    """
+
+    def __init__(self, source: Source, stores: Stores) -> None:
+        self._source = source
+        self._stores = stores
+        self._made: _Made | None = None
+        self._making: asyncio.Task[_Made] | None = None
+
+    async def get(self) -> Listing:
+        """The present listing.
+
+        Raises:
+            LedgerError: there is none yet, and the store is away.
+            Busy: too many questions wait.
+        """
+        made = self._made
+        if made is None or made.took < _QUICK:
+            return (await asyncio.shield(self._make())).listing
+        if time.monotonic() - made.at > _SHARE * made.took or not _same(made.present, self._source.present()):
+            self._make().add_done_callback(_forget)
+        return made.listing
+
+    def _make(self) -> asyncio.Task[_Made]:
+        if self._making is None or self._making.done():
+            self._making = asyncio.get_running_loop().create_task(self._sweep())
+        return self._making
+
+    async def _sweep(self) -> _Made:
+        started = time.monotonic()
+        present, now = self._source.present(), self._source.now()
+        ledger = self._source.states()
+        limits, mixed_enforced, servers = ledger.limits, ledger.mixed_enforced, list(ledger)
+        orders = self._made.listing.orders if self._made else (Sort.STANDING,)
+
+        def work() -> Listing:
+            copy = type(ledger)(limits, mixed_enforced=mixed_enforced)
+            for key, state in servers:
+                copy.merge(key, state)
+            basis = Basis(copy, present.catalogue, present.policy, present.holds, now)
+            breathe = _breathe if len(servers) > 1000 else lambda: None
+            listing = Listing(servers, basis, secret, names, breathe)
+            listing.sort(orders)
+            return listing
+
+        secret, names = await self._stores.ask(_names)
+        listing = await self._stores.work(work)
+        self._made = _Made(listing, present, time.monotonic(), time.monotonic() - started)
+        return self._made
+
+
+def _names(store: Store) -> tuple[bytes, Mapping[str, str]]:
+    return store.secret, client_names(store)
+
+
+def _breathe() -> None:
+    time.sleep(_BREATH)
+
+
+def _same(one: Present, other: Present) -> bool:
+    return one.catalogue is other.catalogue and one.policy is other.policy and one.holds is other.holds
+
+
+def _forget(task: asyncio.Task[_Made]) -> None:
+    """Nobody waits for it; the next page makes another."""
+    if not task.cancelled():
+        task.exception()
