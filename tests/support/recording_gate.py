@@ -2,7 +2,15 @@
 
 from collections.abc import Sequence
 
+from wehr.doors.verdict import Verdict
 from wehr.evidence.types import Session
+from wehr.policy import Action, Decision, Reason
+
+_DECISIONS = {
+    None: Decision(Action.ACCEPT, Reason.COMPLIANT),
+    "4": Decision(Action.THROTTLE, Reason.THROTTLED, enforced=True, stage=4, throttle=20),
+    "5": Decision(Action.BLOCK, Reason.BLOCKED, enforced=True, stage=8, block=60),
+}
 
 
 class RecordingGate:
@@ -18,6 +26,11 @@ class RecordingGate:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    def verdict(self, session: Session, trace: Sequence[bytes], queue_id: str) -> Verdict:
+        """The same with a decision that fits."""
+        reply = self.ask(session, trace, queue_id)
+        return Verdict(_DECISIONS[reply and reply[0]], reply)
 
     def ask_early(self, session: Session, transaction: str) -> str | None:
         """The same without a message."""
