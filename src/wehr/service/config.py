@@ -58,7 +58,7 @@ class Receiver(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
     def __post_init__(self) -> None:
-        for network in self.networks:
+        for network in (*self.networks, *(relay for relay in self.relays if "/" in relay)):
             ipaddress.ip_network(network, strict=False)
 
 
@@ -120,6 +120,53 @@ class Line(Door, frozen=True, forbid_unknown_fields=True):
 
 class PolicyService(Door, frozen=True, forbid_unknown_fields=True):
     """The door for Postfix's check_policy_service. Without an address or socket it is closed."""
+
+
+class Http(Door, frozen=True, forbid_unknown_fields=True):
+    """The HTTP door, for rspamd, Haraka, KumoMTA and Stalwart. Without an address or socket it is closed."""
+
+    tokens: Annotated[
+        tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")], ...],
+        Meta(
+            description="SHA-256 (printf %s TOKEN | sha256sum) of the tokens of which a request must "
+            "bear one; needed for addresses beyond loopback."
+        ),
+    ] = ()
+    max_body: Annotated[
+        int,
+        Meta(
+            ge=64 << 10,
+            le=64 << 20,
+            description="Bytes kept of a request's body; Stalwart's longer ones are answered all the same.",
+        ),
+    ] = 256 << 10
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=1, le=100_000, description="Connections at a time; one more is closed, and its mail accepted."
+        ),
+    ] = 1000
+    idle_timeout: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=86_400,
+            description="Seconds without a complete request after which a connection is closed.",
+        ),
+    ] = 60
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        open_to_all = [address for address in self.listen if not _is_loopback(split_address(address)[0])]
+        if open_to_all and not self.tokens:
+            raise ValueError(f"{open_to_all[0]} is not loopback, so http.tokens must name a token")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Catalogue(Struct, frozen=True, forbid_unknown_fields=True):
@@ -225,6 +272,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     milter: Milter = Milter()
     line: Line = Line()
     policy_service: PolicyService = PolicyService()
+    http: Http = Http()
     catalogue: Catalogue = Catalogue()
     store: Store = Store()
     policy: Policy = Policy()
@@ -271,6 +319,8 @@ def parse(text: str, name: str) -> Config:
         where = re.search(r"\(at line (\d+), column \d+\)", str(error))
         line = f":{where[1]}" if where else ""
         raise ConfigError(f"{name}{line}: not TOML: {re.sub(r' .at .*', '', str(error))}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deep") from None
     try:
         return msgspec.convert(data, Config)
     except msgspec.ValidationError as error:
