@@ -48,6 +48,7 @@ class Event(StrEnum):
     TIMEOUT = "timeout"
     OVERLOAD = "overload"
     GATE_ERROR = "gate-error"
+    NEXT_HOP = "next-hop"
 
 
 OnEvent = Callable[[Event, str], None]
@@ -79,6 +80,7 @@ class Counters:
         self.timeouts = 0
         self.overloads = 0
         self.gate_errors = 0
+        self.next_hop_errors = 0
 
 
 class DoorSession(Protocol):
@@ -104,6 +106,23 @@ class DoorSession(Protocol):
         """
 
 
+class Peer(Protocol):
+    """What a door needs of each of its connections."""
+
+    idle_sweeps: int
+
+    @property
+    def peer(self) -> str:
+        """Who it is, for a log line."""
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a message has begun and is not decided."""
+
+    def hang_up(self) -> None:
+        """Close without waiting for the peer."""
+
+
 class Door:
     """Listens, and asks the gate about every message. A door of one kind makes its sessions."""
 
@@ -111,7 +130,7 @@ class Door:
         """Answer what ``gate`` says; tell ``on_event`` what an administrator should read, rate-limited."""
         self.limits = limits or Limits()
         self.counters = Counters()
-        self.open: set[Connection] = set()
+        self.open: set[Peer] = set()
         self.gate = gate
         self._on_event = on_event or (lambda event, text: None)
         self._told: Counter[Event] = Counter()
@@ -127,7 +146,7 @@ class Door:
             OSError: the address is taken or not ours.
         """
         server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), host, port, backlog=1024, reuse_address=True
+            self.new_connection, host, port, backlog=1024, reuse_address=True
         )
         self._started(server)
         return cast("int", server.sockets[0].getsockname()[1])
@@ -136,7 +155,7 @@ class Door:
         """Take connections of a listening socket that other processes may share; it is closed at the end."""
         loop = asyncio.get_running_loop()
         serve = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
-        self._started(await serve(lambda: Connection(self), sock=listener, backlog=1024))
+        self._started(await serve(self.new_connection, sock=listener, backlog=1024))
 
     async def listen_unix(self, path: str | Path, mode: int = 0o660, group: str | int | None = None) -> None:
         """Listen on a unix socket of this mode and group; one that a dead process left behind is replaced.
@@ -148,7 +167,7 @@ class Door:
         path = Path(path)
         listener = bind_unix(path, mode, group)
         server = await asyncio.get_running_loop().create_unix_server(
-            lambda: Connection(self), sock=listener, backlog=1024
+            self.new_connection, sock=listener, backlog=1024
         )
         self._paths.append((path, path.stat().st_ino))
         self._started(server)
@@ -191,6 +210,10 @@ class Door:
         if self._told[event] <= _LINES_PER_SWEEP:
             self._on_event(event, text)
 
+    def new_connection(self) -> asyncio.Protocol:
+        """What takes a new connection."""
+        return Connection(self)
+
     def new_session(self) -> DoorSession:
         """What speaks the door's protocol on a new connection."""
         raise NotImplementedError
@@ -217,7 +240,7 @@ class Door:
 
     def check_drained(self) -> None:
         """While closing: notice that no message is under way any more."""
-        if self._drained and not any(connection.session.in_message for connection in self.open):
+        if self._drained and not any(connection.in_message for connection in self.open):
             self._drained.set()
 
     @property
@@ -254,6 +277,11 @@ class Connection(asyncio.Protocol):
         """Who it is, for a log line."""
         peer = self._transport.get_extra_info("peername")
         return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a local mail system"
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a message has begun and is not decided."""
+        return self.session.in_message
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, unless there are too many."""
