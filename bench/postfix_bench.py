@@ -8,6 +8,7 @@ the table shows medians. CPU is the kernel's account of all processes of the fil
 import argparse
 import contextlib
 import json
+import smtplib
 import socket
 import subprocess
 import sys
@@ -99,6 +100,16 @@ def _answer(answers: object) -> bytes:
             return line
 
 
+def introduce(port: int) -> None:
+    """Name a recipient twice, and send nothing: after that a greylist knows the client."""
+    for _ in range(2):
+        with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example.com") as client:
+            client.ehlo()
+            client.mail("someone@example.com")
+            client.rcpt("user@example.org")
+        time.sleep(1.1)
+
+
 def visit(peer: Peer, port: int, postfix: Postfix, messages: list[Path], args: argparse.Namespace) -> Visit:
     """One visit of the load clients, then of the one that measures latency."""
     master = int((postfix.folder / "queue" / "pid" / "master.pid").read_text())
@@ -131,7 +142,9 @@ def mix(folder: Path, source: Path, size: int) -> list[Path]:
         headers = block.strip().partition("\n")[2]
         if not headers:
             continue
-        body = ("A line of an ordinary letter, of which there are many.\n" * 200)[: max(0, size - len(headers))]
+        body = ("A line of an ordinary letter, of which there are many.\n" * 200)[
+            : max(0, size - len(headers))
+        ]
         found.append(folder / f"message{number}")
         found[-1].write_text(f"{headers}\n\n{body}\n")
     return found
@@ -149,13 +162,26 @@ def stand(folder: Path, contenders: list[Peer]) -> Iterator[tuple[Postfix, dict[
     )
     filters: list[Filter] = [peer.filter for peer in contenders if peer.filter]
     settings = {"milter_default_action": "tempfail", "smtpd_client_connection_rate_limit": "0"}
-    with running(filters, folder), postfix_running(folder, "", settings=settings, services=services) as postfix:
+    with (
+        running(filters, folder),
+        postfix_running(folder / "mta", "", settings=settings, services=services) as postfix,
+    ):
         yield postfix, ports
 
 
 def show(visits: list[Visit]) -> None:
     """The table of medians, and the targets."""
-    titles = ("filter", "msg/s", "of none", "filter us", "Postfix us", "p50 ms", "p99 ms", "added p50", "added p99")
+    titles = (
+        "filter",
+        "msg/s",
+        "of none",
+        "filter us",
+        "Postfix us",
+        "p50 ms",
+        "p99 ms",
+        "added p50",
+        "added p99",
+    )
     print("{:<22} {:>7} {:>8} {:>10} {:>11} {:>7} {:>7} {:>10} {:>10}".format(*titles))
     names = list(dict.fromkeys(it.name for it in visits))
 
@@ -203,12 +229,21 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)  # Postfix's own user must reach it
         messages = mix(folder, HERE / "messages.txt", args.size)
-        contenders = [it for it in peers(args.build, folder) if not args.only or it.name in args.only.split(",")]
+        contenders = [
+            it for it in peers(args.build, folder) if not args.only or it.name in args.only.split(",")
+        ]
         visits = []
         with stand(folder, contenders) as (postfix, ports):
+            for port in ports.values():
+                introduce(port)
             for number in range(args.rounds + 1):
                 for peer in contenders:
-                    print(f"\r\033[Kround {number} of {args.rounds}: {peer.name}", end="", file=sys.stderr, flush=True)
+                    print(
+                        f"\r\033[Kround {number} of {args.rounds}: {peer.name}",
+                        end="",
+                        file=sys.stderr,
+                        flush=True,
+                    )
                     done = visit(peer, ports[peer.name], postfix, messages, args)
                     if number:  # the first round warms up
                         visits.append(done)

@@ -41,7 +41,13 @@ class Peer:
 
 def peers(build: Path, folder: Path) -> list[Peer]:
     """All that can be had on this machine."""
-    return [Peer("none"), *_milters(build, folder), *_header_checks(folder), *_rspamd(folder), *_postgrey(folder)]
+    return [
+        Peer("none"),
+        *_milters(build, folder),
+        *_header_checks(folder),
+        *_rspamd(folder),
+        *_postgrey(folder),
+    ]
 
 
 def _milters(build: Path, folder: Path) -> Iterator[Peer]:
@@ -60,15 +66,22 @@ def _milters(build: Path, folder: Path) -> Iterator[Peer]:
             "--listen", f"127.0.0.1:{port}", "--socket", str(path), "--web", "",
         ]  # fmt: skip
         where, milter = (
-            (f"127.0.0.1:{port}", f"inet:127.0.0.1:{port}") if transport == "TCP" else (str(path), f"unix:{path}")
+            (f"127.0.0.1:{port}", f"inet:127.0.0.1:{port}")
+            if transport == "TCP"
+            else (str(path), f"unix:{path}")
         )
         yield Peer(
-            f"Wehr, {transport}", (f"smtpd_milters={milter}",), "", Filter(f"Wehr {transport}", command, [where])
+            f"Wehr, {transport}",
+            (f"smtpd_milters={milter}",),
+            "",
+            Filter(f"Wehr {transport}", command, [where]),
         )
 
 
 def _header_checks(folder: Path) -> Iterator[Peer]:
-    kind = next((it for it in ("pcre", "regexp") if Path(f"/usr/lib/postfix/postfix-{it}.so").exists()), "regexp")
+    kind = next(
+        (it for it in ("pcre", "regexp") if Path(f"/usr/lib/postfix/postfix-{it}.so").exists()), "regexp"
+    )
     table = folder / "header_checks"
     table.write_text(_PCRE if kind == "pcre" else _PCRE.replace("\\d", "[0-9]"))
     yield Peer(
@@ -97,8 +110,8 @@ def _postgrey(folder: Path) -> Iterator[Peer]:
         return
     own = _own(folder, "postgrey")
     address = f"127.0.0.1:{port_of()}"
-    # The warm-up round passes: the client is known before anything is counted.
-    argv = ["/usr/sbin/postgrey", f"--inet={address}", f"--dbdir={own}", "--user=root", "--group=root", "--delay=0",
+    # The bench introduces the client first, and is known from then on.
+    argv = ["/usr/sbin/postgrey", f"--inet={address}", f"--dbdir={own}", "--user=root", "--group=root", "--delay=1",
             "--auto-whitelist-clients=1"]  # fmt: skip
     command = beside.command("postgrey", own, ["postgrey"], argv)
     yield Peer(

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Measure Wehr beside its peers: the milter door and the parser. Says what it cannot install and skips it.
-# Arguments are the milter bench's: --rounds, --seconds, --connections, --json.
+# Measure Wehr beside its peers: the milter door, the parser, and messages through Postfix. Says what it cannot
+# install and skips it. Arguments are the milter bench's: --rounds, --seconds, --connections, --json.
 set -eu
 cd "$(dirname "$0")/.."
 BIN=${VENV:-.venv}/bin
@@ -24,6 +24,12 @@ if [ -e /usr/include/libmilter/mfapi.h ]; then
 fi
 
 "$BIN/python" bench/milter_bench.py "$BUILD" "$@"
-if [ -e bench/evidence_bench.py ]; then
-    "$BIN/python" bench/evidence_bench.py
+"$BIN/python" bench/evidence_bench.py
+if [ "$(id -u)" = 0 ] && [ -x /usr/sbin/smtp-source ]; then
+    sh tests/system-packages.sh postgrey rspamd
+    [ -e /usr/lib/postfix/postfix-pcre.so ] || apt-get install -y -qq postfix-pcre >/dev/null 2>&1 ||
+        echo "bench: the static header check is measured with regexp instead of pcre" >&2
+    "$BIN/python" bench/postfix_bench.py "$BUILD"
+else
+    echo "bench: without root and Postfix nothing is measured through Postfix" >&2
 fi

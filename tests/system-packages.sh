@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that the tests use. Says what it cannot install, and why; the tests that need
+# Installs the Debian packages that the tests use, and fetches those that are named beside them. Says what it cannot install, and why; the tests that need
 # it are then skipped, and nothing else.
 set -eu
 
@@ -52,6 +52,6 @@ else
   install postfix Postfix
 fi
 have_server || install postgresql PostgreSQL
-for package in sendmail-bin exim4-daemon-light opensmtpd; do
+for package in sendmail-bin exim4-daemon-light opensmtpd "$@"; do
   fetch "$package"
 done
