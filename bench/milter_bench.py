@@ -77,6 +77,7 @@ def cpu_of(pid: int) -> float:
 
 
 def free_port() -> int:
+    """A TCP port that nobody listens on now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

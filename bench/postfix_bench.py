@@ -33,6 +33,7 @@ KINDS = 4
 """How many kinds of messages: out-of-date Exchange, Exchange Online, Postfix, none."""
 PACE = 50.0
 """Messages a second when latency is measured."""
+LINE = "A line of an ordinary letter, of which there are many.\n"
 TARGETS = (
     ("Wehr, TCP", "empty C milter", 1.2),
     ("Wehr, unix", "empty C milter", 1.3),
@@ -146,7 +147,7 @@ def mix(folder: Path, source: Path, size: int) -> list[Path]:
             : max(0, size - len(headers))
         ]
         found.append(folder / f"message{number}")
-        found[-1].write_text(f"{headers}\n\n{body}\n")
+        found[-1].write_text(f"{headers}\n\n{body}")
     return found
 
 

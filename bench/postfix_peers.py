@@ -24,7 +24,7 @@ actions {{ reject = 1000; }}
 """
 
 _PCRE = """\
-# As much of stage 8 as a static table can say: what is an old Exchange; taken all the same, for the load must pass.
+# What a static table can say of stage 8; it takes the message all the same, for the load must pass.
 /^Received:.*Microsoft SMTP Server.* id 15\\.0?[01]\\.\\d+\\.\\d+/ DUNNO
 """
 
@@ -62,8 +62,8 @@ def _milters(build: Path, folder: Path) -> Iterator[Peer]:
         config.write_text('host_name = "mx.example.org"\nreceiver.networks = []\n')
         port, path = port_of(), folder / f"{transport}.sock"
         command = [
-            str(Path(sys.executable).with_name("wehr")), "serve", "--config", str(config), "--state", str(state),
-            "--listen", f"127.0.0.1:{port}", "--socket", str(path), "--web", "",
+            str(Path(sys.executable).with_name("wehr")), "serve", "--config", str(config),
+            "--state", str(state), "--listen", f"127.0.0.1:{port}", "--socket", str(path), "--web", "",
         ]  # fmt: skip
         where, milter = (
             (f"127.0.0.1:{port}", f"inet:127.0.0.1:{port}")
@@ -111,8 +111,10 @@ def _postgrey(folder: Path) -> Iterator[Peer]:
     own = _own(folder, "postgrey")
     address = f"127.0.0.1:{port_of()}"
     # The bench introduces the client first, and is known from then on.
-    argv = ["/usr/sbin/postgrey", f"--inet={address}", f"--dbdir={own}", "--user=root", "--group=root", "--delay=1",
-            "--auto-whitelist-clients=1"]  # fmt: skip
+    argv = [
+        "/usr/sbin/postgrey", f"--inet={address}", f"--dbdir={own}", "--user=root", "--group=root",
+        "--delay=1", "--auto-whitelist-clients=1",
+    ]  # fmt: skip
     command = beside.command("postgrey", own, ["postgrey"], argv)
     yield Peer(
         "postgrey",
