@@ -1,17 +1,46 @@
 """The doors that are closed by default: opened by their tables, by one worker or several."""
 
+import hashlib
+import socket
 from pathlib import Path
 
+import http_asking
 import pytest
+from http_asking import post
 from postfix import free_port
 from running import configuration, process, until
 
 from wehr.doors.line.client import ask
 from wehr.service.config import ConfigError, parse
+from wehr.service.doors import DOORS
 from wehr.service.listeners import Listeners
 from wehr.service.state_folder import StartError
 
 QUESTION = b"request=message\nclient_address=203.0.113.10\nreceived=from a by b\n\n"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_http_door_is_served_by_all_workers(tmp_path: Path, workers: int) -> None:
+    """Over TCP and a unix socket, with a token."""
+    port, path = free_port(), tmp_path / "http.sock"
+    token = hashlib.sha256(b"secret").hexdigest()
+    http = f'[http]\nlisten = ["127.0.0.1:{port}"]\nsocket = "{path}"\ntokens = ["{token}"]\n'
+    asked = post("/v1/decide", {}, Authorization="Bearer secret", Connection="close")
+    with process(tmp_path, f"workers = {workers}\n{http}"):
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", port), 10) as tcp:
+                assert http_asking.exchange(tcp, asked)[0].json["action"] == "accept"
+            with socket.socket(socket.AF_UNIX) as unix:
+                unix.connect(str(path))
+                assert http_asking.exchange(unix, asked)[0].status == 200
+    until(lambda: not path.exists())
+
+
+@pytest.mark.parametrize("extra", ["", 'tokens = ["secret"]'])
+def test_the_http_door_is_not_opened_to_all_without_a_token(extra: str) -> None:
+    """Nor with one that is written out in place of its SHA-256."""
+    with pytest.raises(ConfigError, match=r"http\.tokens"):
+        parse(f'[http]\nlisten = ["127.0.0.1:1", "0.0.0.0:8896"]\n{extra}', "wehr.toml")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -27,12 +56,10 @@ def test_the_line_door_is_served_by_all_workers(tmp_path: Path, workers: int) ->
 
 
 def test_without_their_tables_only_the_milter_listens(tmp_path: Path) -> None:
-    """Line and policy service are off."""
+    """The other doors are off."""
     with Listeners(configuration(free_port(), "report"), tmp_path) as listeners:
-        assert {name: len(sockets) for name, sockets in listeners.sockets.items()} == {
-            "milter": 2,
-            "line": 0,
-            "policy_service": 0,
+        assert {name: len(listeners.sockets[name]) for name in DOORS if listeners.sockets[name]} == {
+            "milter": 2
         }
 
 

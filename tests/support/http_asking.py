@@ -1,6 +1,7 @@
-"""Requests to the HTTP door, and its answers taken apart; without sockets."""
+"""Requests to the HTTP door, and its answers taken apart."""
 
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,3 +56,13 @@ def answers(data: bytes, method: str = "POST") -> list[Answered]:
         found.append(Answered(head.status_code, names, body))
         data = client.trailing_data[0]
     return found
+
+
+def exchange(connection: socket.socket, request: bytes) -> list[Answered]:
+    """Send a request that ends the connection; the answers that came before its end."""
+    connection.settimeout(20)
+    connection.sendall(request)
+    data = b""
+    while part := connection.recv(65536):
+        data += part
+    return answers(data)

@@ -156,9 +156,10 @@ def test_a_body_without_end_is_cut_off() -> None:
     head, _, _ = post("/v1/decide", b"", Content_Length=str(10**12)).partition(b"\r\n\r\n")
     session.receive(head + b"\r\n\r\n")
     part = bytes(8 << 20)
+    for _ in range(MAX_UPLOAD // len(part)):
+        session.receive(part)
     with pytest.raises(ProtocolError):
-        for _ in range(MAX_UPLOAD // len(part) + 1):
-            session.receive(part)
+        session.receive(part)
     assert session.closed
 
 
@@ -191,7 +192,7 @@ def test_what_is_no_http_is_told_and_cut_off(data: bytes) -> None:
 @given(st.binary(max_size=200), st.integers(0, 400))
 @example(b"", 0)
 def test_bytes_of_any_kind_do_no_harm(noise: bytes, place: int) -> None:
-    """In front of a request, inside it, behind it: well-formed answers, never a 5xx, and nothing is raised."""
+    """In front of a request, inside it, behind it: well-formed answers, never a 5xx, nothing raised."""
     session = _session()
     data = (ASKED + ASKED)[:place] + noise + (ASKED + ASKED)[place:]
     found = answers(session.receive(data))
