@@ -124,6 +124,10 @@ class ClientSession:
 _LEFT_OUT = {codec.DATA: codec.NO_DATA, codec.BODY: codec.NO_BODY, codec.UNKNOWN: codec.NO_UNKNOWN}
 
 
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 class MilterClient:
     """A blocking client: ``with MilterClient(address, session) as client: client.deliver(headers)``.
 
@@ -133,7 +137,7 @@ class MilterClient:
     def __init__(
         self, address: str | tuple[str, int], session: Session, offer: Offer = POSTFIX, timeout: float = 10
     ) -> None:
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        family = socket.AF_UNIX if isinstance(address, str) else _family(address[0])
         self.session = session
         self.protocol = ClientSession(offer)
         self._frames = Frames()

@@ -1,0 +1,121 @@
+"""What ``wehr doctor`` finds out: is Wehr well, do its doors answer, do the mail systems ask it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from wehr.catalogue import CatalogueError, load
+from wehr.ledger import LedgerError, open_store
+from wehr.service.config import Config
+from wehr.service.door_probes import try_doors
+from wehr.service.mta import exim, opensmtpd, postfix, sendmail
+from wehr.service.mta.places import Doors, places
+from wehr.service.mta.types import Finding, Level, NotThere
+from wehr.service.state_folder import serving
+
+Named = Mapping[str, Sequence[Path]]
+"""The mail systems to look at, by the names of `SYSTEMS`: their configuration folders or files."""
+
+Find = Callable[[Sequence[Path]], Sequence[Path]]
+Look = Callable[[Path, Doors], Iterator[Finding]]
+
+SYSTEMS: Final[Mapping[str, tuple[Find, Look]]] = {
+    "postfix": (postfix.find, postfix.look),
+    "sendmail": (sendmail.find, sendmail.look),
+    "exim": (exim.find, exim.look),
+    "opensmtpd": (opensmtpd.find, opensmtpd.look),
+}
+"""How each mail system's configurations are found, and looked at."""
+
+
+def examine(config: Config, folder: Path, now: float, named: Named) -> Iterator[Finding]:
+    """All findings, Wehr's own first.
+
+    Args:
+        config: what is configured; nothing that a running Wehr was started with otherwise.
+        folder: its state folder.
+        now: UTC seconds since 1970.
+        named: the mail systems to look at; with none named, all that are found.
+    """
+    yield from _examine_wehr(config, folder, now)
+    yield from try_doors(config, folder)
+    yield from _examine_mail_systems(config, folder, named)
+
+
+def _examine_wehr(config: Config, folder: Path, now: float) -> Iterator[Finding]:
+    process = serving(folder)
+    if process is None:
+        remedy = (
+            "start it: wehr serve, or systemctl start wehr; or name its folder with --state, or run as root"
+        )
+        yield Finding(Level.WRONG, "Wehr", f"no running Wehr is seen in {folder}", remedy)
+    else:
+        yield Finding(Level.OK, "Wehr", f"runs as process {process} in {folder}")
+    told = {
+        "off": "judges nobody",
+        "report": "refuses nobody",
+        "simulate": "refuses nobody, and logs whom it would",
+    }
+    mode = str(config.policy.mode)
+    yield Finding(Level.INFO, "Wehr", f"mode {mode}: {told.get(mode, 'refuses mail by the ladder')}")
+    yield from _examine_store(config, folder)
+    yield from _examine_catalogue(config, folder, now)
+
+
+def _examine_store(config: Config, folder: Path) -> Iterator[Finding]:
+    if not config.store.url and not (folder / "wehr.sqlite").is_file():
+        yield Finding(Level.INFO, "store", f"there is none yet in {folder}, or this user cannot see it")
+        return
+    try:
+        with open_store(config.store.at(folder), create=False) as store:
+            yield Finding(Level.OK, "store", f"can be read; {len(store.servers())} servers")
+    except LedgerError as error:
+        yield Finding(Level.WRONG, "store", str(error), "run: wehr store check")
+
+
+def _examine_catalogue(config: Config, folder: Path, now: float) -> Iterator[Finding]:
+    overlays = folder / config.catalogue.overlays
+    try:
+        catalogue = load(overlays=sorted(overlays.glob("*.toml")) if config.catalogue.overlays else ())
+    except CatalogueError as error:
+        yield Finding(Level.WRONG, "catalogue", str(error), f"mend or remove the file in {overlays}")
+        return
+    today = datetime.fromtimestamp(now, UTC).date()
+    if today < catalogue.date:
+        text = f"this machine's clock says {today}, and the catalogue is of {catalogue.date}"
+        yield Finding(Level.WRONG, "clock", text, "run: timedatectl set-ntp true")
+    elif catalogue.stale(today, timedelta(days=config.catalogue.stale_after)):
+        text = f"of {catalogue.date}, {catalogue.age(today).days} days old: it can only be too mild"
+        yield Finding(
+            Level.ODD, "catalogue", text, "import a newer one: wehr catalogue import, or update Wehr"
+        )
+    else:
+        yield Finding(Level.INFO, "catalogue", f"of {catalogue.date}, {catalogue.age(today).days} days old")
+
+
+def _examine_mail_systems(config: Config, folder: Path, named: Named) -> Iterator[Finding]:
+    doors = Doors(*(places(config, folder, door) for door in Doors.__struct_fields__))
+    chosen = {name: paths for name, paths in named.items() if paths}
+    seen = False
+    for name in chosen or SYSTEMS:
+        find, look = SYSTEMS[name]
+        try:
+            found = find(chosen.get(name, ()))
+        except NotThere as error:
+            yield Finding(Level.INFO, "mail system", str(error))
+            continue
+        for path in found:
+            seen = True
+            try:
+                yield from look(path, doors)
+            except NotThere as error:
+                yield Finding(Level.WRONG if chosen else Level.INFO, "mail system", str(error))
+    if not seen:
+        text = "none found on this machine (looked for Postfix, Sendmail, Exim, OpenSMTPD)"
+        yield Finding(Level.INFO, "mail system", text)
+
+
+def well(findings: Sequence[Finding]) -> bool:
+    """Whether nothing is wrong."""
+    return all(finding.level is not Level.WRONG for finding in findings)

@@ -1,0 +1,124 @@
+"""How each door is tried: a probe is sent through, which the door must refuse, or leave to the headers.
+
+One entry a door in `PROBES`, by the name of its table in the configuration. Each is given a place and the
+seconds that it may take, and returns what was answered.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from wehr.doors.line.client import ask, encode
+from wehr.doors.milter import MilterClient
+from wehr.doors.probe import HOST, REPLY, TRACE
+from wehr.doors.wire import ProtocolError
+from wehr.evidence import Session
+from wehr.service.config import Config, Door
+from wehr.service.mta.places import Place, places
+from wehr.service.mta.types import Finding, Level
+
+PATIENCE: Final = 3.0
+"""Seconds that a door may take: as long as the mail systems are told to wait."""
+
+_CLIENT: Final = Session(client_ip="127.0.0.1", client_name="localhost", helo=HOST, recipients=(HOST,))
+
+
+def _milter(place: Place, patience: float) -> str:
+    with MilterClient(place.address, _CLIENT, timeout=patience) as client:
+        return client.deliver([("Received", " " + TRACE)])
+
+
+def _line(place: Place, patience: float) -> str:
+    return ask(place.address, encode(_CLIENT, [TRACE.encode()], "probe"), patience) or "accept"
+
+
+def _policy_service(place: Place, patience: float) -> str:
+    """Without headers nobody is a probe: the answer to a stranger is DUNNO."""
+    request = {
+        "request": "smtpd_access_policy",
+        "protocol_state": "RCPT",
+        "client_address": "127.0.0.1",
+        "client_name": "localhost",
+        "helo_name": HOST,
+        "recipient": f"postmaster@{HOST}",
+        "instance": "probe",
+    }
+    with _connected(place, patience) as connection:
+        connection.sendall("".join(f"{name}={value}\n" for name, value in request.items()).encode() + b"\n")
+        return connection.makefile("rb").readline(1024).decode("ascii", "replace").strip()
+
+
+Probe = Callable[[Place, float], str]
+
+PROBES: Final[Mapping[str, tuple[Probe, str]]] = {
+    "milter": (_milter, REPLY),
+    "line": (_line, REPLY),
+    "policy_service": (_policy_service, "action=DUNNO"),
+}
+"""The probe of each door, and the answer that it must have. A door without one is only connected to."""
+
+
+def doors_of(config: Config) -> list[str]:
+    """The doors that the configuration knows, closed ones too."""
+    return [name for name in config.__struct_fields__ if isinstance(getattr(config, name), Door)]
+
+
+def try_doors(config: Config, folder: Path, patience: float = PATIENCE) -> Iterator[Finding]:
+    """Try each open door at each of its places."""
+    for door in doors_of(config):
+        for place in places(config, folder, door):
+            yield _try(door, place, patience)
+
+
+def _try(door: str, place: Place, patience: float) -> Finding:
+    about = f"{door} {place}"
+    probe, wanted = PROBES.get(door, (_connect, ""))
+    began = time.monotonic()
+    try:
+        answer = probe(place, patience)
+    except (OSError, ProtocolError, ValueError) as error:
+        text, remedy = _diagnosis(error, door, place, patience)
+        return Finding(Level.WRONG, about, text[:300], remedy)
+    if answer != wanted:
+        text = f"the probe was answered {answer[:200]!r}: an older Wehr, or another program"
+        return Finding(Level.WRONG, about, text, "restart Wehr, so that it is the version installed")
+    took = (time.monotonic() - began) * 1000
+    said = "connects" if door not in PROBES else "answers a probe as it should"
+    return Finding(Level.OK, about, f"{said} ({took:.1f} ms)")
+
+
+def _diagnosis(error: Exception, door: str, place: Place, patience: float) -> tuple[str, str]:
+    """What is wrong, and what to do about it."""
+    match error:
+        case FileNotFoundError():
+            return "there is no such socket", "start Wehr, or name its folder with --state"
+        case ConnectionRefusedError():
+            return "nobody listens there", "start Wehr: wehr serve, or systemctl start wehr"
+        case PermissionError():
+            remedy = f"wehr.toml: [{door}] socket_mode and socket_group; or run doctor as root"
+            return "this user may not connect to the socket", remedy
+        case TimeoutError():
+            text = f"gives no answer within {patience:g} s: Wehr hangs, or it is another program"
+        case _:
+            text = f"what answers there does not speak the door's protocol: {error}"
+    return text, f"see who listens: ss -lntxp | grep {place.port or place.path}"
+
+
+def _connect(place: Place, patience: float) -> str:
+    _connected(place, patience).close()
+    return ""
+
+
+def _connected(place: Place, patience: float) -> socket.socket:
+    if not place.path:
+        return socket.create_connection((place.host, place.port), patience)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(patience)
+        connection.connect(place.path)
+    except OSError:
+        connection.close()
+        raise
+    return connection

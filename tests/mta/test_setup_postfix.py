@@ -1,0 +1,276 @@
+"""``wehr setup postfix`` and ``wehr doctor`` beside a real Postfix: wired, asked, broken, named, mended."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import messages
+import postfix
+import pytest
+from postfix import Peer, Postfix
+from running import Receiver, receiver
+
+from wehr.service.config_text import render
+
+pytestmark = [pytest.mark.mta, pytest.mark.xdist_group("mta")]
+
+START = datetime(2026, 10, 12, 9, 0, tzinfo=UTC).timestamp()
+DAY = 86_400
+OUTDATED = "15.1.2507.16"
+PEER = Peer("mail.example.com")
+
+
+@pytest.fixture(name="wehr")
+def _wehr(open_folder: Path) -> Iterator[Receiver]:
+    extra = """policy_service.socket = "policy.sock" """
+    with receiver(open_folder / "state", START, mode="enforce", extra=extra) as running:
+        (open_folder / "wehr.toml").write_text(render(running.service.config))
+        yield running
+
+
+@pytest.fixture(name="mx")
+def _mx(open_folder: Path, wehr: Receiver) -> Iterator[Postfix]:
+    with postfix.running(open_folder / "postfix", "") as server:
+        yield server
+
+
+def _wehr_says(wehr: Receiver, *arguments: str) -> subprocess.CompletedProcess[str]:
+    files = ["--config", str(wehr.folder.parent / "wehr.toml"), "--state", str(wehr.folder)]
+    return subprocess.run(
+        [sys.executable, "-m", "wehr", *arguments, *files],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def _setup(wehr: Receiver, mx: Postfix, *options: str) -> subprocess.CompletedProcess[str]:
+    return _wehr_says(wehr, "setup", "postfix", "--config-dir", str(mx.folder / "etc"), *options)
+
+
+def _doctor(wehr: Receiver, mx: Postfix, *options: str) -> tuple[int, list[dict[str, str]]]:
+    """The exit code, and what it found wrong or odd."""
+    run = _wehr_says(wehr, "doctor", "--json", "--postfix", str(mx.folder / "etc"), *options)
+    findings = json.loads(run.stdout)["findings"]
+    return run.returncode, [it for it in findings if it["level"] in {"wrong", "odd"}]
+
+
+def _postconf(mx: Postfix, *settings: str) -> None:
+    subprocess.run(["postconf", "-c", str(mx.folder / "etc"), *settings], check=True)
+
+
+def _reload(mx: Postfix) -> None:
+    subprocess.run(["postfix", "-c", str(mx.folder / "etc"), "reload"], check=True, capture_output=True)
+
+
+def _refused(mx: Postfix, wehr: Receiver) -> bool:
+    """Whether an out-of-date server that goes through the ladder is refused at its end."""
+    for day in (0, 25, 50, 75, 95):
+        wehr.clock.now = START + day * DAY
+        answer = postfix.send(mx, PEER, messages.exchange(OUTDATED))
+    return answer.code == 550 and "out-of-date" in answer.text
+
+
+def test_a_fresh_postfix_is_wired(mx: Postfix, wehr: Receiver) -> None:
+    """Printed, nothing is touched; written and reloaded, Wehr refuses, and doctor says that all is well."""
+    main = mx.folder / "etc" / "main.cf"
+    main.chmod(0o640)
+    before = main.read_text()
+    assert [it["text"] for it in _doctor(wehr, mx)[1]] == ["is not wired to Wehr: smtpd_milters names nobody"]
+
+    shown = _setup(wehr, mx)
+    assert shown.returncode == 0, shown.stderr
+    assert f"+smtpd_milters = {{ inet:127.0.0.1:{wehr.port}, default_action=accept, " in shown.stdout
+    assert main.read_text() == before
+
+    written = _setup(wehr, mx, "--write", "--reload")
+
+    assert written.returncode == 0, written.stderr
+    assert main.stat().st_mode & 0o777 == 0o640
+    (backup,) = main.parent.glob("main.cf.wehr-*")
+    assert backup.read_text() == before
+    assert f"mv {backup} {main}" in written.stdout
+    assert _refused(mx, wehr)
+    assert _doctor(wehr, mx) == (0, [])
+
+
+def test_a_second_run_has_nothing_to_do(mx: Postfix, wehr: Receiver) -> None:
+    """And makes no further backup."""
+    _setup(wehr, mx, "--write")
+    again = _setup(wehr, mx, "--write")
+
+    assert again.returncode == 0
+    assert again.stdout == "Nothing to do: it asks Wehr already.\n"
+    assert len(list((mx.folder / "etc").glob("*.wehr-*"))) == 1
+
+
+def test_other_milters_stay_behind_wehr(mx: Postfix, wehr: Receiver) -> None:
+    """Those named by a parameter of one's own too, as they are written."""
+    _postconf(
+        mx,
+        "-e",
+        "dkim = inet:127.0.0.1:8891",
+        "smtpd_milters = $dkim, { unix:/run/x.sock, connect_timeout=1s }",
+    )
+
+    _setup(wehr, mx, "--write")
+
+    found = subprocess.run(
+        ["postconf", "-c", str(mx.folder / "etc"), "-h", "smtpd_milters"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert found == (
+        f"{{ inet:127.0.0.1:{wehr.port}, default_action=accept, connect_timeout=3s, command_timeout=3s, "
+        "content_timeout=10s }, $dkim, { unix:/run/x.sock, connect_timeout=1s }\n"
+    )
+    assert _doctor(wehr, mx) == (0, [])
+
+
+def test_an_override_for_strangers_in_master_cf_is_wired_too(mx: Postfix, wehr: Receiver) -> None:
+    """One for users, or for a content filter, is left alone."""
+    master = mx.folder / "etc" / "master.cf"
+    text = master.read_text()
+    service = f"{mx.host}:{mx.port} inet n - n - - smtpd\n"
+    assert service in text
+    more = (
+        f"0.0.0.0:{postfix.free_port()} inet n - n - - smtpd\n  -o smtpd_milters=inet:127.0.0.1:8891\n"
+        "submission inet n - n - - smtpd\n  -o smtpd_milters=inet:127.0.0.1:8891\n"
+        f"127.0.0.1:{postfix.free_port()} inet n - n - - smtpd\n  -o smtpd_milters=\n"
+    )
+    master.write_text(text.replace(service, service + more))
+    assert len(_doctor(wehr, mx)[1]) == 2  # main.cf's list, and that of 0.0.0.0
+
+    written = _setup(wehr, mx, "--write")
+
+    assert written.returncode == 0, written.stderr
+    assert _doctor(wehr, mx) == (0, [])
+    assert master.read_text().count(f"inet:127.0.0.1:{wehr.port}") == 1
+    assert "submission inet n - n - - smtpd\n  -o smtpd_milters=inet:127.0.0.1:8891\n" in master.read_text()
+
+
+def _broken(wehr: Receiver) -> Sequence[tuple[str, str, str]]:
+    """A list of milters, what doctor says, and how bad it is."""
+    good = f"inet:127.0.0.1:{wehr.port}"
+    quick = "connect_timeout=3s,command_timeout=3s,content_timeout=10s"
+    return (
+        (
+            f"{{ {good}, default_action=tempfail, {quick} }}",
+            "while Wehr is down, mail is not accepted",
+            "wrong",
+        ),
+        (f"{{ {good}, default_action=accept }}", "a hung Wehr holds up each message", "odd"),
+        (f"{good}, {{ {wehr.milter_socket}, default_action=accept }}", "asks Wehr 2 times", "wrong"),
+        (
+            f"inet:127.0.0.1:{postfix.free_port()}",
+            "is not wired to Wehr: smtpd_milters names 127.0.0.1:",
+            "wrong",
+        ),
+    )
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_doctor_names_what_is_wrong_and_setup_mends_it(mx: Postfix, wehr: Receiver, case: int) -> None:
+    """Fail mode, timeouts, twice, elsewhere; the remedy is the very line that setup writes."""
+    value, said, level = _broken(wehr)[case]
+    timeouts = [f"milter_{step}_timeout = 300s" for step in ("connect", "command", "content")]
+    _postconf(mx, "-e", f"smtpd_milters = {value}", *timeouts)
+
+    code, (finding, *_) = _doctor(wehr, mx)
+
+    assert said in finding["text"]
+    assert finding["level"] == level
+    assert code == (1 if level == "wrong" else 0)
+    remedy = finding["remedy"].removeprefix("main.cf: ")
+    assert remedy in _setup(wehr, mx).stdout
+    _setup(wehr, mx, "--write")
+    assert _doctor(wehr, mx) == (0, [])
+
+
+def test_the_default_fail_mode_of_postfix_is_named(mx: Postfix, wehr: Receiver) -> None:
+    """Without a word in main.cf, milter_default_action is tempfail."""
+    _postconf(mx, "-e", f"smtpd_milters = inet:127.0.0.1:{wehr.port}")
+    _postconf(mx, "-X", "milter_default_action")
+
+    _, (finding, *_) = _doctor(wehr, mx)
+
+    assert finding["text"] == "while Wehr is down, mail is not accepted: milter_default_action is 'tempfail'"
+
+
+def test_a_socket_out_of_reach_of_a_chroot_is_named(mx: Postfix, wehr: Receiver) -> None:
+    """With the address that is in reach."""
+    master = mx.folder / "etc" / "master.cf"
+    master.write_text(master.read_text().replace("inet n - n - - smtpd", "inet n - y - - smtpd"))
+    _postconf(mx, "-e", f"smtpd_milters = {{ {wehr.milter_socket}, default_action=accept }}")
+
+    code, (finding,) = _doctor(wehr, mx)
+
+    assert code == 1
+    assert "runs in a chroot and cannot see" in finding["text"]
+    assert f"inet:127.0.0.1:{wehr.port}" in finding["remedy"]
+
+
+def test_a_socket_that_postfix_may_not_use_is_named(mx: Postfix, wehr: Receiver) -> None:
+    """By its mode, or by that of a folder on the way."""
+    _postconf(mx, "-e", f"smtpd_milters = {{ {wehr.milter_socket}, default_action=accept }}")
+    (wehr.folder / "milter.sock").chmod(0o600)
+    socket = _doctor(wehr, mx)[1]
+    (wehr.folder / "milter.sock").chmod(0o666)
+    wehr.folder.chmod(0o700)
+    folder = _doctor(wehr, mx)[1]
+
+    assert "milter.sock (mode 0600) is not writable for postfix" in socket[0]["text"]
+    assert "state (mode 0700) is not to be passed by postfix" in folder[0]["text"]
+    assert "socket_mode" in socket[0]["remedy"]
+
+
+def test_a_policy_service_that_defers_without_wehr_is_named(mx: Postfix, wehr: Receiver) -> None:
+    """With Postfix's default the client gets 451 while Wehr is down."""
+    _setup(wehr, mx, "--write")
+    place = f"unix:{wehr.folder / 'policy.sock'}"
+    _postconf(mx, "-e", f"smtpd_recipient_restrictions = check_policy_service {place}")
+    code, (finding,) = _doctor(wehr, mx)
+    _postconf(mx, "-e", f"smtpd_recipient_restrictions = {finding['remedy'].partition('= ... ')[2]}")
+
+    assert code == 1
+    assert "while Wehr is down, smtpd_recipient_restrictions answers '451" in finding["text"]
+    assert _doctor(wehr, mx) == (0, [])
+
+
+def test_what_postfix_does_not_take_is_put_back(mx: Postfix, wehr: Receiver) -> None:
+    """The files are as they were, and no backup is left."""
+    main = mx.folder / "etc" / "main.cf"
+    _postconf(mx, "-e", "queue_directory = /nonexistent/queue")
+    before = main.read_bytes()
+
+    run = _setup(wehr, mx, "--write")
+
+    assert run.returncode == 2
+    assert "so nothing is changed" in run.stderr
+    assert main.read_bytes() == before
+    assert not list(main.parent.glob("*.wehr-*"))
+
+
+def test_a_probe_goes_through_postfix_and_is_refused_there(mx: Postfix, wehr: Receiver) -> None:
+    """The refusal is the proof; nothing is delivered, and nothing is remembered of it."""
+    via = ("--send", "postmaster@example.org", "--via", f"{mx.host}:{mx.port}")
+    _setup(wehr, mx, "--write")
+    _reload(mx)
+    assert _doctor(wehr, mx, *via) == (0, [])
+    assert "relay=none" not in mx.log
+    assert "status=sent" not in mx.log
+    assert not list(wehr.service.memory.ledger)
+
+
+def test_a_probe_that_wehr_did_not_see_is_named(mx: Postfix, wehr: Receiver) -> None:
+    """Postfix was not told: it takes the probe, and delivers it."""
+    via = ("--send", "postmaster@example.org", "--via", f"{mx.host}:{mx.port}")
+    code, found = _doctor(wehr, mx, *via)
+
+    assert code == 1
+    assert found[-1]["text"].startswith("was taken, and is delivered to postmaster@example.org")
