@@ -20,21 +20,24 @@ class Entry(Struct, frozen=True):
     current: bool
 
 
-def timeline(ladder: Ladder, episode: Episode, stops: Sequence[Stop], now: float) -> tuple[Entry, ...]:
-    """The stages of a server that has been on one ladder all along; none is current before its detection.
+def timeline(
+    ladder: Ladder, episode: Episode, stops: Sequence[Stop], now: float, place: float | None = None
+) -> tuple[Entry, ...]:
+    """The stages of a server; none is current before its detection.
 
-    A stage whose start is None is not reached unless a stop without an end is lifted.
+    ``place`` is where it stands on the ladder, in seconds, if not its clock; what lies before is then as if
+    it had been on this ladder all along. A stage whose start is None is not reached unless a stop without an
+    end is lifted.
     """
-    present = stage_at(ladder, elapsed(episode, stops, now)) if now >= episode.started else 0
+    clock = elapsed(episode, stops, now)
+    place = clock if place is None else place
+    present = stage_at(ladder, place) if now >= episode.started else 0
+
+    def at(mark: float | None) -> float | None:
+        return None if mark is None else when(episode, stops, max(0.0, clock + mark - place))
+
     return tuple(
-        Entry(
-            step.number,
-            when(episode, stops, step.start),
-            None if step.end is None else when(episode, stops, step.end),
-            step.throttle,
-            step.block,
-            step.number == present,
-        )
+        Entry(step.number, at(step.start), at(step.end), step.throttle, step.block, step.number == present)
         for step in steps(ladder)
     )
 
