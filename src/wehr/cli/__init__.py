@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from io import TextIOWrapper
 from typing import Any
 
 import rich_click as click
@@ -35,25 +36,36 @@ class _Lazy(click.RichGroup):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run; what cannot be used ends with one line and exit code 2."""
+        if isinstance(sys.stdout, TextIOWrapper):
+            # What a stranger stamped must not end a command where the terminal has no such letters.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return super().main(*args, **kwargs)
         except BadUse as error:
-            click.echo(f"wehr: {error}", err=True)
-            sys.exit(2)
+            fault = str(error)
+        except UnicodeEncodeError as error:  # an argument that is no text
+            fault = f"{error.object!r} is not UTF-8"
+        except OSError as error:
+            fault = str(error)
+        click.echo(f"wehr: {fault}", err=True)
+        sys.exit(2)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module = importlib.import_module(f"wehr.cli.{cmd_name}")
-        command: click.Command = module.command
-        return command
+        """As much of a command as the list of them shows."""
+        help_ = _COMMANDS.get(cmd_name)
+        return click.RichCommand(name=cmd_name, help=help_) if help_ else None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is called."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            command = importlib.import_module(f"wehr.cli.{name}").command
+        return name, command, rest
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -23,15 +23,20 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; cells are shown as plain text, so that nothing stamped by a stranger is markup."""
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold")
+    """Print a table; nothing stamped by a stranger is markup or steers the terminal."""
+    table = Table(
+        title=_plain(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold"
+    )
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(
-            *(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row)
-        )
+        table.add_row(*map(_plain, row))
     console().print(table)
+
+
+def _plain(cell: object) -> Text:
+    text = "" if cell is None else str(cell)
+    return Text("".join(letter if letter.isprintable() else "?" for letter in text))
 
 
 def console() -> Console:
