@@ -131,6 +131,54 @@ def test_a_missing_file_is_one_line_and_exit_code_2() -> None:
     assert result.stderr == "wehr: no-such.eml: No such file or directory\n"
 
 
+def test_the_clients_address_is_taken_in_any_form(tmp_path: Path) -> None:
+    """An IPv4-mapped one is the IPv4 address that the receiver stamped."""
+    (tmp_path / "m.eml").write_text(MESSAGE)
+
+    [found] = inspect("--client-ip", "::ffff:203.0.113.10", str(tmp_path / "m.eml"))
+
+    assert found["receiver"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--client-ip", "203.0.113"), "'203.0.113' is no address"),
+        (("--relay", "10.0.0.0/33"), "10.0.0.0/33"),
+    ],
+)
+def test_what_is_no_address_is_refused(arguments: tuple[str, ...], words: str) -> None:
+    """One line says which."""
+    result = CliRunner().invoke(main, ["inspect", *arguments, "-"], input="")
+
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_nothing_that_a_stranger_wrote_steers_the_terminal(tmp_path: Path) -> None:
+    """Neither escape sequences nor Rich's markup, in the name of a message as in a hop."""
+    hop = "Received: by [/bold]\x1b[31mx with Microsoft SMTP Server id 15.1.2507.17\n"
+    (tmp_path / "lines.jsonl").write_text(json.dumps({"id": "[/bold]\x1b[2J", "headers": hop}) + "\n")
+
+    result = CliRunner().invoke(main, ["inspect", str(tmp_path / "lines.jsonl")], catch_exceptions=False)
+
+    assert result.exit_code == 0
+    assert "\x1b" not in result.stdout
+    assert result.stdout.count("[/bold]?[") == 2
+
+
+def test_letters_that_the_terminal_has_not_are_escaped(tmp_path: Path) -> None:
+    """A hop in Latin-1 under an ASCII locale."""
+    (tmp_path / "m.eml").write_bytes(b"Received: by b\xe4r with Microsoft SMTP Server id 15.1.2507.17\n\n")
+
+    result = CliRunner(charset="ascii").invoke(
+        main, ["inspect", str(tmp_path / "m.eml")], catch_exceptions=False
+    )
+
+    assert result.exit_code == 0
+    assert "b\\xe4r" in result.stdout
+
+
 @pytest.mark.reference
 def test_the_reference_corpus_is_inspected_whole(reference: Path) -> None:
     """Every message gives its line, with the id of the corpus."""

@@ -108,3 +108,9 @@ def test_a_wrong_network_is_refused() -> None:
     """A typing error in the configuration is an error, and says which entry."""
     with pytest.raises(ValueError, match=r"192\.0\.2\.0/240"):
         Own(networks=("192.0.2.0/240",))
+
+
+def test_a_relay_that_is_a_mistyped_network_is_refused() -> None:
+    """Taken for a name, it would never fit, and nobody would notice."""
+    with pytest.raises(ValueError, match=r"192\.0\.2\.0/33"):
+        Own(relays=("mx.example.net", "192.0.2.0/33"))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,27 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
             assert len(block) <= MAX_HEADER
     except UnreadableSource:
         assert data.lstrip().startswith(b"{")
+
+
+def test_a_long_first_record_is_read_like_any_other() -> None:
+    """JSON lines of over a megabyte, the first as well as the second."""
+    line = json.dumps({"headers": HEADERS.decode() + "X: " + "x" * (2 * MAX_HEADER)}).encode() + b"\n"
+
+    assert len(list(read_stream(io.BytesIO(line * 2), "lines"))) == 2
+
+
+def test_names_are_text(tmp_path: Path) -> None:
+    """Bytes of a file's name that are no UTF-8, and lone surrogates in JSON, are escaped."""
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xff.eml"))
+    file.write_bytes(HEADERS)
+    [(name, _)] = read_path(file)
+    [(identity, _)] = read_stream(io.BytesIO(b'{"id": "\\ud800", "headers": ""}'), "lines")
+
+    assert name.endswith("/m\\udcff.eml")
+    assert identity == "\\ud800"
+
+
+def test_a_file_that_opens_but_cannot_be_read_is_named() -> None:
+    """An error in the middle is one line, too."""
+    with pytest.raises(UnreadableSource, match="/proc/self/mem"):
+        list(read_path(Path("/proc/self/mem")))

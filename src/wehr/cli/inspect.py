@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import rich_click as click
@@ -10,6 +11,7 @@ import rich_click as click
 from wehr.catalogue import Catalogue, load
 from wehr.cli.output import BadUse, print_json, print_table
 from wehr.evidence import Handover, Hop, Inspection, Own, Session, format_build, inspect, split_headers
+from wehr.evidence.address import canonical
 from wehr.survey.readers import UnreadableSource, read_path, read_stream
 
 
@@ -47,8 +49,14 @@ def command(
 
     FILE is a message, an mbox, a Maildir, JSON lines with the key "headers", or - for standard input.
     """
-    session = Session(client_ip=client_ip, client_name=client_name, helo=helo)
-    receiver = Own(names=own, relays=relay)
+    address = canonical(client_ip)
+    if client_ip and not address:
+        raise BadUse(f"--client-ip: {client_ip!r} is no address such as 192.0.2.1 or 2001:db8::1")
+    session = Session(client_ip=address, client_name=client_name, helo=helo)
+    try:
+        receiver = Own(names=own, relays=relay)
+    except ValueError as error:
+        raise BadUse(f"--relay: {error}") from None
     catalogue = load()
     try:
         for name, block in _messages(files):
@@ -63,7 +71,10 @@ def command(
 
 def _messages(files: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     for file in files:
-        yield from read_stream(sys.stdin.buffer, "-") if file == "-" else read_path(Path(file))
+        if file == "-":
+            yield from read_stream(sys.stdin.buffer if sys.stdin else BytesIO(), "-")
+        else:
+            yield from read_path(Path(file))
 
 
 def _as_json(name: str, found: Inspection, catalogue: Catalogue) -> dict[str, object]:

@@ -19,7 +19,7 @@ class Own(Struct, frozen=True):
     a gateway. The hop that a trusted relay stamped is believed, and the one before it judged.
 
     Raises:
-        ValueError: an entry of ``networks`` is no network.
+        ValueError: an entry of ``networks`` is no network, or one of ``relays`` neither that nor a name.
     """
 
     names: tuple[str, ...] = ()
@@ -28,6 +28,7 @@ class Own(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         Networks(self.networks)
+        Networks([entry for entry in self.relays if "/" in entry])
 
 
 class Names:

@@ -9,6 +9,7 @@ MAX_HEADER = 1 << 20
 """Bytes of a header block that are kept; what follows is left out."""
 
 _CHUNK = 1 << 16
+_MAX_LINE = 8 * MAX_HEADER
 
 
 class UnreadableSource(Exception):
@@ -16,25 +17,25 @@ class UnreadableSource(Exception):
 
 
 def read_path(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each message's name and header block, from a file or a Maildir.
+    """Each message's name and header block, from a file or a Maildir. Names are text that UTF-8 can hold.
 
     Raises:
-        UnreadableSource: it cannot be opened, or a line is not what the file began as.
+        UnreadableSource: it cannot be opened or read, or a line is not what the file began as.
     """
-    if path.is_dir():
-        yield from _read_folder(path)
-        return
     try:
-        stream = path.open("rb")
+        if path.is_dir():
+            yield from _read_folder(path)
+            return
+        with path.open("rb") as stream:
+            yield from read_stream(stream, str(path))
     except OSError as error:
         raise UnreadableSource(f"{path}: {error.strerror}") from None
-    with stream:
-        yield from read_stream(stream, str(path))
 
 
 def read_stream(stream: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
     """The same from an open stream; its first bytes tell mbox, JSON lines and a single message apart."""
-    first = stream.readline(MAX_HEADER)
+    name = _text(name)
+    first = stream.readline(_MAX_LINE)
     if first.startswith(b"From "):
         yield from _read_mbox(stream, name)
     elif first.lstrip().startswith(b"{"):
@@ -95,5 +96,10 @@ def _read_json_lines(first: bytes, stream: BinaryIO, name: str) -> Iterator[tupl
                 raise UnreadableSource(
                     f"{name}:{number}: not a JSON object with a text under the key 'headers'"
                 ) from None
-            yield str(record.get("id", f"{name}#{number}")), block
-        line = stream.readline(MAX_HEADER * 8)
+            yield _text(str(record.get("id", f"{name}#{number}"))), block
+        line = stream.readline(_MAX_LINE)
+
+
+def _text(name: str) -> str:
+    """A name without the lone surrogates that stand for bytes of a file's name, or that JSON may hold."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -35,7 +35,7 @@ def fetch(source: str, *, limit: int = MAX_BYTES, timeout: float = TIMEOUT) -> b
     """
     try:
         if source == "-":
-            raw = sys.stdin.buffer.read(limit + 1)
+            raw = sys.stdin.buffer.read(limit + 1) if sys.stdin else b""
         elif "://" in source:
             raw = _download(source, limit, timeout)
         else:
