@@ -19,6 +19,14 @@ LINES = [
     b"(from secret@localhost) by mx (8.15.2/8.15.2/Submit) id X for secret; date",
     b"FROM a BY mx WITH ESMTP FOR secret@example.org; date",
     b'from a by mx with ESMTP for <"secret"@example.org>; date',
+    b'from a by mx with ESMTP for "my secret"@example.org; date',
+    b'from a by mx (envelope-from <"my secret"@example.org>) with ESMTP id X; date',
+    b"from secret by mx with local (Exim 4.96) id X; date",
+    b"from [192.0.2.1] (account secret HELO a.example) by mx (CommuniGate Pro SMTP 6.1) with ESMTP id 1; date",
+    b"from [192.0.2.1] (Account secret@example.org) by mx with ESMTP; date",
+    b"from a (user=secret mech=PLAIN bits=0) by mx (8.14.7/8.14.7) with ESMTP id X; date",
+    b"from a (smtp-auth username secret, mechanism plain) by mx with ESMTP; date",
+    b"from a by mx (Authenticated Sender secret) with esmtpsa id X; date",
 ]
 
 

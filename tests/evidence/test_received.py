@@ -80,6 +80,12 @@ def test_local_hops_are_submissions(field: str) -> None:
     assert parse_hop(f"{field}{DATE}".encode()).submission
 
 
+def test_a_local_user_is_no_client() -> None:
+    """Exim's ``from USER by HOST with local`` names nobody's host, and no local part is kept."""
+    hop = parse_hop(b"from fred by b with local (Exim 4.96) id 1abcde-000123-4F; x")
+    assert (hop.by, hop.helo, hop.from_name, hop.from_ip, hop.protocol) == ("b", "", "", "", "local")
+
+
 def test_a_hop_from_a_peer_is_no_submission() -> None:
     """What came by SMTP from a peer is not."""
     assert not parse_hop(b"from a (192.0.2.1) by b with Microsoft SMTP Server id 15.1.2507.17; x").submission

@@ -109,8 +109,10 @@ def parse_hop(field: bytes) -> Hop:
 def hop_of(stamp: Stamp) -> Hop:
     """What the clauses of one hop say."""
     software, version, build = recognise(stamp)
-    helo, from_name, from_ip = _origin(stamp.origin, stamp.origin_note)
     protocol = stamp.protocol[:255].partition(b" (")[0].decode("latin-1")
+    # Exim's "from USER by HOST with local" names no client, but a user of its own machine.
+    origin = b"" if protocol == "local" and not stamp.origin_note else stamp.origin
+    helo, from_name, from_ip = _origin(origin, stamp.origin_note)
     return Hop(
         by=stamped_name(stamp.by),
         by_ip=by_address(stamp),
