@@ -67,6 +67,23 @@ def test_a_pause_that_does_not_exist_cannot_be_cancelled(state: Path) -> None:
     assert "nothing" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tenant", "nobody", "--why", "x"], "no tenant is called 'nobody'; there are default"),
+        (["--why", ""], "must say something"),
+        (["--server", "\udcff", "--why", "x"], "is not UTF-8"),
+        (["--why", "\udcff"], "utf-8"),
+    ],
+)
+def test_a_pause_that_would_do_nothing_is_refused(state: Path, arguments: list[str], words: str) -> None:
+    """A tenant that is not there, a reason that says nothing, bytes that are no text."""
+    result = run("pause", "add", "--days", "1", *arguments, "--state", state)
+
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
 def test_an_exemption_is_added_listed_and_ended(state: Path) -> None:
     """It is in force at once, and explained."""
     added = json.loads(
@@ -83,8 +100,9 @@ def test_an_exemption_is_added_listed_and_ended(state: Path) -> None:
     )
     assert found["decision"]["reason"] == "exempt"
 
-    ended = run("exempt", "cancel", added["id"], "--state", state)
-    assert ended.exit_code == 0
+    ended = json.loads(run("exempt", "cancel", added["id"], "--state", state, "--json").stdout)
+    assert ended["id"] == added["id"]
+    assert ended["until"]
     again = run("exempt", "cancel", added["id"], "--state", state)
     assert (again.exit_code, "has ended" in again.stderr) == (2, True)
 
@@ -95,11 +113,16 @@ def test_an_exemption_is_added_listed_and_ended(state: Path) -> None:
         (["--reason", "x"], "names a server, a network or a domain"),
         (["--network", "10.0.0.0/99", "--reason", "x"], "10.0.0.0/99"),
         (["--server", "a", "--until", "2020-01-01", "--reason", "x"], "ends after it begins"),
+        (["--server", "a", "--reason", " "], "must say something"),
+        (["--domain", ".", "--reason", "x"], "name such as example.org"),
+        (["--domain", "a", "--tenant", "nobody", "--why", "x"], "no tenant is called 'nobody'"),
+        (["--server", "a", "--until", "9999-12-31", "--why", "x"], "1970 to 2199"),
     ],
 )
 def test_a_useless_exemption_is_refused(state: Path, arguments: list[str], words: str) -> None:
-    """One line says why."""
+    """It says why, and nothing is written."""
     result = run("exempt", "add", *arguments, "--state", state)
 
     assert result.exit_code == 2
     assert words in result.stderr
+    assert run("exempt", "list", "--state", state).stdout == "Nobody is exempt.\n"

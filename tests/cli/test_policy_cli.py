@@ -100,7 +100,8 @@ def test_another_ladder_may_be_named(run):
         (("timeline",), "--first-detected"),
         (("timeline", "--first-detected", "yesterday"), "'yesterday' is not a time"),
         (("timeline", "--first-detected", FIRST, "--ladder", "steep"), "no ladder is called 'steep'"),
-        (("timeline", "--first-detected", "9999-12-01"), "too late"),
+        (("timeline", "--first-detected", "9999-12-01"), "2199"),
+        (("timeline", "--first-detected", "0001-01-01"), "2199"),
     ],
 )
 def test_bad_use_ends_with_two_and_says_what_is_wrong(run, arguments, complaint):

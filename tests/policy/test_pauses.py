@@ -86,12 +86,22 @@ def test_each_calendar_year_has_its_own_quota():
 
 
 def test_the_quota_is_used_up_to_the_last_day_and_no_further():
-    """90 days go, one more does not, and the error says how many are too many."""
+    """90 days go, one more does not, and the error says how many are left."""
     held = request((), pause(at(1, 5), 90), at(1, 5))
 
-    with pytest.raises(QuotaExceeded, match="1 days more than the 90 of 2026"):
+    with pytest.raises(QuotaExceeded, match="needs 1 days of 2026, but 0 of 90 are left"):
         request(held, pause(at(8, 1), 1, "p2"), NOON)
     assert len(request(held, pause(at(2, 1), 9, "p2"), at(1, 6))) == 2  # inside days that are used already
+
+
+def test_a_smaller_quota_leaves_other_years_and_used_days_alone():
+    """What was granted before stands in no new pause's way, but where days of the same year are wanted."""
+    held = request((), pause(at(1, 5), 60), at(1, 5))
+
+    assert len(request(held, pause(at(12, 31) + DAY, 5, "p2"), NOON, quota=30)) == 2
+    assert len(request(held, pause(at(2, 1), 5, "p2"), at(1, 6), quota=30)) == 2
+    with pytest.raises(QuotaExceeded, match="needs 1 days of 2026, but 0 of 30 are left"):
+        request(held, pause(at(8, 1), 1, "p2"), NOON, quota=30)
 
 
 def test_a_pause_can_be_extended_within_the_quota():

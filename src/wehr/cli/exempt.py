@@ -8,7 +8,7 @@ import msgspec
 import rich_click as click
 
 from wehr.cli.output import BadUse, print_json, print_table
-from wehr.cli.stored import actor_option, opened, store_options
+from wehr.cli.stored import actor_option, checked_tenant, opened, store_options, why_option
 from wehr.cli.times import Instant, iso
 from wehr.ledger import Event
 from wehr.ledger.rows import Detail
@@ -26,7 +26,7 @@ def command() -> None:
 @click.option("--domain", default="", help="Servers whose stamped or verified name is in this domain.")
 @click.option("--tenant", default="", help="Only for this tenant; without it, for all.")
 @click.option("--until", type=Instant(), help="When it ends; without it, never.")
-@click.option("--reason", required=True, help="The reason, shown to operators and kept in the audit.")
+@why_option
 @actor_option
 @store_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -36,7 +36,7 @@ def add(
     domain: str,
     tenant: str,
     until: float | None,
-    reason: str,
+    why: str,
     by: str,
     file: Path | None,
     state: Path | None,
@@ -48,12 +48,12 @@ def add(
         try:
             exemption = Exemption(
                 datetime.fromtimestamp(now, UTC),
-                reason,
+                why,
                 None if until is None else datetime.fromtimestamp(until, UTC),
-                server.lower(),
+                server.lower().rstrip("."),
                 network,
                 domain.lower(),
-                tenant,
+                checked_tenant(stored, tenant) if tenant else "",
                 by,
             )
         except ValueError as error:
@@ -64,7 +64,7 @@ def add(
             "network": network,
             "domain": domain,
             "until": iso(until),
-            "reason": reason,
+            "reason": why,
         }
         event = Event(now, "exemption-added", tenant, name=server, actor=by, detail=detail)
         stored.store.put_exemption(name, exemption, event)
@@ -100,7 +100,8 @@ def list_exemptions(file: Path | None, state: Path | None, as_json: bool) -> Non
 @click.argument("exemption_id", metavar="ID")
 @actor_option
 @store_options
-def cancel(exemption_id: str, by: str, file: Path | None, state: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def cancel(exemption_id: str, by: str, file: Path | None, state: Path | None, as_json: bool) -> None:
     """End an exemption now; the clocks that it stopped go on from where they stood."""
     with opened(file, state) as stored:
         now = stored.basis.now
@@ -114,7 +115,10 @@ def cancel(exemption_id: str, by: str, file: Path | None, state: Path | None) ->
             now, "exemption-cancelled", old.tenant, name=old.server, actor=by, detail={"id": exemption_id}
         )
         stored.store.put_exemption(exemption_id, ended, event)
-    click.echo(f"Exemption {exemption_id} has ended: {_who(ended)}.")
+    if as_json:
+        print_json(_plain(exemption_id, ended))
+    else:
+        click.echo(f"Exemption {exemption_id} has ended: {_who(ended)}.")
 
 
 def _who(item: Exemption) -> str:

@@ -8,7 +8,15 @@ from pathlib import Path
 import rich_click as click
 
 from wehr.cli.output import BadUse, print_json, print_table
-from wehr.cli.stored import Stored, actor_option, one_server, opened, store_options
+from wehr.cli.stored import (
+    Stored,
+    actor_option,
+    checked_tenant,
+    one_server,
+    opened,
+    store_options,
+    why_option,
+)
 from wehr.cli.times import Instant, iso
 from wehr.ledger import Event
 from wehr.policy.pauses import Pause, cancel, extend, request, used
@@ -27,7 +35,7 @@ def command() -> None:
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="The tenant whose quota is used.")
 @click.option("--server", "name", metavar="REF|NAME", help="Only this server; without it, the whole tenant.")
 @click.option("--from", "start", type=Instant(), help="When it begins; without it, now.")
-@click.option("--why", required=True, help="The reason, kept in the audit.")
+@why_option
 @actor_option
 @store_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -47,7 +55,7 @@ def add(
         server = one_server(stored, name) if name else None
         pause = Pause(
             secrets.token_hex(4),
-            server.key.tenant if server else tenant,
+            server.key.tenant if server else checked_tenant(stored, tenant),
             stored.basis.now if start is None else start,
             days,
             stored.basis.now,

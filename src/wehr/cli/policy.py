@@ -21,8 +21,6 @@ from wehr.policy.simulation import Span, simulate
 from wehr.policy.timeline import Entry, timeline
 from wehr.policy.types import Episode
 
-_LAST = 7_258_118_400.0
-"""The year 2200: from there even a long ladder ends before the year 9999, after which there are no dates."""
 _EARLIEST = date(1990, 1, 1)
 _LATEST = date(2200, 1, 1)
 _LONGEST = 3660
@@ -53,8 +51,6 @@ def show_timeline(
 ) -> None:
     """Show the stages of a server with their start, end and minutes per hour, and the present one."""
     now = time.time() if at is None else at
-    if max(first_detected, now) > _LAST:
-        raise BadUse("that time is too late to be followed by stages")
     ladder = _ladder(read(file).policy, name)
     entries = timeline(ladder, Episode(first_detected, ((first_detected, None),)), (), now)
     present = next((entry for entry in entries if entry.current), None)
@@ -159,6 +155,8 @@ def _play_build(build: str, software: str, policy: Policy, seen: float, start: d
         numbers = parse_build(build)
     except ValueError as error:
         raise BadUse(str(error)) from None
+    if seen >= midnight(end) + DAY:
+        raise BadUse("--first-seen is after the last day to show")
     _check_length(min(seen, midnight(start)), end)
     catalogue = load()
     spans = simulate(

@@ -20,6 +20,7 @@ from wehr.ledger.report import Basis, ReportRow, report
 from wehr.ledger.rows import ServerRow
 from wehr.policy import Holds
 from wehr.policy.laddering import facts
+from wehr.policy.scope import DEFAULT_TENANT
 from wehr.service.advice import Seen
 from wehr.service.config import Config
 from wehr.service.state_folder import default_state
@@ -48,6 +49,30 @@ actor_option = click.option(
     show_default="your login name",
     help="Who does this, for the audit.",
 )
+
+
+def _filled(_ctx: click.Context, _option: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("it must say something")
+    return value
+
+
+why_option = click.option(
+    "--why",
+    "--reason",
+    "why",
+    required=True,
+    callback=_filled,
+    help="The reason, shown to operators and kept in the audit.",
+)
+
+
+def checked_tenant(stored: Stored, name: str) -> str:
+    """The same name, if there is such a tenant: what is asked for another would do nothing."""
+    names = (DEFAULT_TENANT, *(tenant.name for tenant in stored.config.policy.tenants))
+    if name not in names:
+        raise BadUse(f"no tenant is called {name!r}; there are {', '.join(names)}")
+    return name
 
 
 def one_server(stored: Stored, name: str) -> ServerRow:

@@ -4,6 +4,9 @@ from datetime import UTC, date, datetime
 
 import rich_click as click
 
+_YEARS = range(1970, 2200)
+"""From the last of them even a long ladder ends before the year 9999, after which there are no dates."""
+
 
 class Instant(click.ParamType[float]):
     """A time as seconds since 1970: ``2026-11-21``, ``2026-11-21T14:00`` or ``2026-11-21T14:00:00+01:00``."""
@@ -18,6 +21,8 @@ class Instant(click.ParamType[float]):
             moment = datetime.fromisoformat(str(value))
         except ValueError:
             self.fail(f"{value!r} is not a time such as 2026-11-21 or 2026-11-21T14:00:00Z", param, ctx)
+        if moment.year not in _YEARS:
+            self.fail(f"{value!r} is not in the years {_YEARS[0]} to {_YEARS[-1]}", param, ctx)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

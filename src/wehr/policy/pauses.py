@@ -67,7 +67,7 @@ def request(pauses: Sequence[Pause], new: Pause, now: float, quota: int = QUOTA)
         raise ValueError(f"a pause lasts 1 to {_LONGEST} days")
     if any(pause.id == new.id for pause in pauses):
         raise ValueError(f"there is a pause {new.id!r} already")
-    return _checked((*pauses, new), new.tenant, quota)
+    return _checked((*pauses, new), new, quota)
 
 
 def extend(
@@ -82,7 +82,8 @@ def extend(
     old = _running(pauses, pause_id, now)
     if days < 1 or old.days + days > _LONGEST:
         raise ValueError(f"a pause lasts 1 to {_LONGEST} days")
-    return _checked(_put(pauses, replace(old, days=old.days + days)), old.tenant, quota)
+    longer = replace(old, days=old.days + days)
+    return _checked(_put(pauses, longer), longer, quota)
 
 
 def cancel(pauses: Sequence[Pause], pause_id: str, now: float) -> tuple[Pause, ...]:
@@ -134,12 +135,16 @@ def granted(pauses: Sequence[Pause], tenant: str, quota: int = QUOTA) -> list[tu
     return found
 
 
-def _checked(pauses: tuple[Pause, ...], tenant: str, quota: int) -> tuple[Pause, ...]:
-    days = {day for pause in pauses if pause.tenant == tenant for day in pause.touched}
-    for year in sorted({_year(day) for day in days}):
-        over = sum(_year(day) == year for day in days) - quota
-        if over > 0:
-            raise QuotaExceeded(f"{over} days more than the {quota} of {year} are needed")
+def _checked(pauses: tuple[Pause, ...], new: Pause, quota: int) -> tuple[Pause, ...]:
+    for year in sorted({_year(day) for day in new.touched}):
+        need = used(pauses, new.tenant, year)
+        others = used([pause for pause in pauses if pause.id != new.id], new.tenant, year)
+        if need > max(quota, others):
+            left = max(0, quota - others)
+            raise QuotaExceeded(
+                f"the pause needs {need - others} days of {year}, "
+                f"but {left} of {quota} are left to the tenant {new.tenant!r}"
+            )
     return pauses
 
 

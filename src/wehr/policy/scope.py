@@ -73,8 +73,13 @@ class Exemption(Struct, frozen=True, forbid_unknown_fields=True):
     by: Annotated[str, Meta(description="Who asked for it.")] = ""
 
     def __post_init__(self) -> None:
+        # msgspec holds to the limits of the types only what it reads: what is made here is read again later.
+        if not self.reason:
+            raise ValueError("an exemption has a reason")
         if not (self.server or self.network or self.domain):
             raise ValueError("an exemption names a server, a network or a domain")
+        if self.domain and not self.domain.strip("."):
+            raise ValueError(f"an exemption's domain is a name such as example.org, not {self.domain!r}")
         if self.network:
             read_network(self.network)
         if self.until and self.until <= self.since:
@@ -167,7 +172,7 @@ def exemption_stops(
     stops = []
     for item in exemptions:
         if (item.tenant and item.tenant != server.tenant) or (
-            item.server and item.server.lower() != server.name
+            item.server and item.server.lower().rstrip(".") != server.name
         ):
             continue
         if item.domain and not (under(server.name, item.domain) or under(client_name, item.domain)):
@@ -185,7 +190,7 @@ def exemption_stops(
 
 def under(name: str, domain: str) -> bool:
     """Whether a host name is a domain or inside it."""
-    domain = domain.lower().lstrip(".")
+    name, domain = name.lower().rstrip("."), domain.lower().strip(".")
     return name == domain or name.endswith(f".{domain}")
 
 
