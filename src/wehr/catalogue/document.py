@@ -110,6 +110,8 @@ def parse_document(text: str, name: str) -> Document:
         raise CatalogueError(
             f"{name}: {error}; correct it there (docs/catalogue.md describes the form)"
         ) from None
+    except RecursionError:
+        raise CatalogueError(f"{name}: nested too deep for a catalogue file; remove it") from None
     if document.schema != SCHEMA:
         raise CatalogueError(
             f"{name}: schema {document.schema}, but this Wehr reads {SCHEMA}; get a file that fits it"
