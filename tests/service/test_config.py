@@ -32,7 +32,9 @@ def test_an_empty_file_is_the_embedded_default() -> None:
         ("[milter]\nlisten = ['here']\n", ["wehr.toml:", "'here' is not HOST:PORT"]),
         ("[milter]\nmax_connections = 0\n", ["wehr.toml:2: milter.max_connections:", "found 0", ">= 1"]),
         ("[receiver]\nnetworks = ['10.0.0.0/99']\n", ["wehr.toml:", "10.0.0.0/99"]),
+        ("[receiver]\nrelays = ['10.0.0.0/99']\n", ["wehr.toml:", "10.0.0.0/99"]),
         ("a = \n", ["wehr.toml:1: not TOML:"]),
+        (f"a = {'[' * 5000}", ["wehr.toml: nested too deep"]),
         ("status_url = 'ftp://x'\n", ["status_url must be an http"]),
     ],
 )
