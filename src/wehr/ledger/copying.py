@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Table, delete, func, select
 
 from wehr.ledger.carrying import execute_many
 from wehr.ledger.errors import LedgerError
-from wehr.ledger.schema import events, metadata, sightings
+from wehr.ledger.schema import events, metadata, outbox, sightings
 
 _ROWS: Final = 2000
 _OWN: Final = ("meta", "counter")
@@ -42,7 +42,7 @@ def copy_tables(
         if _count(target, table) != copied[table.name]:
             raise LedgerError(f"the target did not take all rows of {table.name}; nothing was kept")
     if target.dialect.name == "postgresql":
-        for table in (sightings, events):
+        for table in (sightings, events, outbox):
             _number_on(target, table)
     return copied
 

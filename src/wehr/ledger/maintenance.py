@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 
 from wehr.ledger.errors import LedgerError
 from wehr.ledger.memory import Limits
-from wehr.ledger.schema import events, servers, sightings, tallies
+from wehr.ledger.schema import events, outbox, servers, sightings, tallies
 from wehr.ledger.state import DAY, day_of
 
 _LOCK: Final = 0x57454850
@@ -67,11 +67,14 @@ def prune_batch(connection: Connection, old: Cutoffs, limits: Limits) -> dict[st
     # What a pause or exemption is stays told as long as the rule itself, which clocks may yet depend on.
     changes = select(events.c.id).where(events.c.at < old.events, events.c.after == "")
     silent = select(servers.c.ref).where(servers.c.last_seen < old.servers)
+    # What was written is kept as long as the audit: what was said once is not said again.
+    written = select(outbox.c.id).where(outbox.c.changed < old.events, outbox.c.state != "waiting")
     gone = {
         "sightings": _remove(connection, sightings, messages),
         "tallies": _remove(connection, tallies, counts),
         "events": _remove(connection, events, changes),
         "servers": _remove(connection, servers, silent),
+        "outbox": _remove(connection, outbox, written),
     }
     if not any(gone.values()):
         gone["servers"] = _remove_beyond(connection, limits)

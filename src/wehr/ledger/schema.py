@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The newest migration."""
 
 metadata: Final = MetaData()
@@ -169,3 +169,41 @@ journals: Final = Table(
     Column("at", Double, nullable=False),
 )
 """How far each node's journal has been carried in, and when that was last done."""
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("organisation", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("episode", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("due", Double, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("changed", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("held_until", Double, nullable=False),
+    Column("recipients", Text, nullable=False),
+    Column("servers", Text, nullable=False),
+    Column("cves", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    # Whichever node comes first writes it; there is no second.
+    UniqueConstraint("kind", "tenant", "organisation", "reason", "episode", name="outbox_key"),
+    Index("outbox_due", "state", "due"),
+    Index("outbox_message", "message_id"),
+)
+"""What is written to others: notices, digests, webhooks. ``recipients``, ``servers``, ``cves`` are JSON."""
+
+stopped_contacts: Final = Table(
+    "stopped_contacts",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("why", Text, nullable=False),
+)
+"""Addresses that mail came back from: they are not written to any more."""

@@ -1,0 +1,440 @@
+"""The outbox: what is to be written to others, by whichever node comes first, and never twice.
+
+A row is `waiting` until a node has claimed it and handed it over. The moment before the last byte that makes
+the other side take the message the row becomes `handing-over`; when the other side has said that it took it,
+`sent`. A node that dies before the first change leaves a row that another one claims. One that dies between
+the two leaves a row of which nobody can tell (RFC 1047): for a notice that is `doubtful`, and only a person
+sends it again; whatever may come twice, a webhook or a digest, goes back to `waiting`.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, RowMapping, delete, func, or_, select, text, update
+
+from wehr.ledger import carrying
+from wehr.ledger.database import Database
+from wehr.ledger.rows import Detail, Event
+from wehr.ledger.schema import events, meta, outbox, stopped_contacts
+
+_LOCK: Final = 0x5745484F
+_HOUR: Final = 3600.0
+_STOPPED: Final = "notices-stopped"
+_SAID: Final = 500
+
+
+class Kind(StrEnum):
+    """What is written."""
+
+    NOTICE = "notice"
+    """To the administrators of a server: at most once."""
+    DIGEST = "digest"
+    """To one's own: at least once."""
+    WEBHOOK = "webhook"
+    """To one's own: at least once."""
+
+
+class State(StrEnum):
+    """How far a row has come. A closed set."""
+
+    WAITING = "waiting"
+    HANDING_OVER = "handing-over"
+    SENT = "sent"
+    DOUBTFUL = "doubtful"
+    """Handed over, but nobody heard whether it was taken: not sent again without a person's word."""
+    REFUSED = "refused"
+    """The other side will never take it."""
+    UNADDRESSED = "unaddressed"
+    """There is nobody to write to."""
+    WITHDRAWN = "withdrawn"
+    """Overtaken by events before it was sent."""
+
+
+class Draft(Struct, frozen=True):
+    """What is to be written. ``kind`` to ``episode`` together are its key: there is never a second."""
+
+    kind: Kind
+    tenant: str
+    organisation: str
+    """Whom a notice is for; the address of a webhook."""
+    reason: str
+    episode: str
+    recipients: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    """References of all the servers it is about."""
+    cves: tuple[str, ...] = ()
+    message_id: str = ""
+    body: bytes = b""
+
+
+class Item(Draft, frozen=True, kw_only=True):
+    """A row of the outbox; times are UTC seconds since 1970."""
+
+    id: int
+    created: float
+    due: float
+    """When it is tried next."""
+    state: State
+    changed: float
+    attempts: int
+    holder: str
+    held_until: float
+    said: str
+    """What the other side said last, or why it is not sent."""
+
+
+class Stopped(Struct, frozen=True):
+    """The kill switch, thrown."""
+
+    at: float
+    by: str
+    why: str
+
+
+class Outbox:
+    """The outbox of an open store. Each method is one transaction, and raises what the store's raise."""
+
+    def __init__(self, store: Database) -> None:
+        self._store = store
+
+    # Filling it
+
+    def plan(
+        self,
+        kind: Kind,
+        choose: Callable[[Sequence[Item]], tuple[Iterable[Draft], Sequence[int]]],
+        now: float,
+    ) -> list[Draft]:
+        """Add what ``choose`` says is due, given all rows of the kind; no other node can plan in between.
+
+        Args:
+            kind: the kind of rows.
+            choose: gives what to add, and the ids of waiting rows that are not to be sent any more.
+            now: UTC seconds since 1970.
+
+        Returns:
+            What was added.
+        """
+        with self._planning() as connection:
+            columns = [column for column in outbox.c if column.name != "body"]
+            query = select(*columns).where(outbox.c.kind == kind).order_by(outbox.c.id)
+            known = [_item(row) for row in connection.execute(query).mappings()]
+            drafts, withdrawn = choose(known)
+            self._withdraw(connection, withdrawn, now)
+            keys = {_key(item) for item in known}
+            added = [draft for draft in drafts if _key(draft) not in keys]
+            _insert(connection, added, now)
+            return added
+
+    def plan_webhooks(self, targets: Sequence[str], make: Callable[[Event], bytes], now: float) -> int:
+        """Add a row for each event since the last time and each target; tells how many rows.
+
+        A target that is new hears of what happens from now on.
+        """
+        with self._planning() as connection:
+            if connection.dialect.name == "postgresql":
+                # Numbers are given out before commits: wait for those under way, lest one be passed over.
+                connection.execute(text("LOCK TABLE events IN SHARE MODE"))
+            newest = connection.scalar(select(func.coalesce(func.max(events.c.id), 0))) or 0
+            added = 0
+            for target in targets:
+                name = f"webhook {target}"
+                seen = connection.scalar(select(meta.c.value).where(meta.c.name == name))
+                if seen is not None and int(seen) < newest:
+                    query = select(events).where(events.c.id > int(seen), events.c.id <= newest)
+                    rows = connection.execute(query.order_by(events.c.id)).mappings().all()
+                    drafts = [_webhook(target, row, make) for row in rows]
+                    _insert(connection, drafts, now)
+                    added += len(drafts)
+                carrying.upsert(connection, meta, ("name",), [{"name": name, "value": str(newest)}])
+            return added
+
+    def _planning(self) -> "_Locked":
+        return _Locked(self._store)
+
+    def _withdraw(self, connection: Connection, ids: Sequence[int], now: float) -> None:
+        if not ids:
+            return
+        connection.execute(
+            update(outbox)
+            .where(outbox.c.id.in_(ids), outbox.c.state == State.WAITING, outbox.c.held_until <= now)
+            .values(state=State.WITHDRAWN.value, changed=now, said="overtaken before it was sent", body=b"")
+        )
+
+    # Sending from it
+
+    def claim(self, holder: str, now: float, *, lease: float, most: int) -> Item | None:
+        """The next row that is due, which is this holder's for ``lease`` seconds; None if there is none.
+
+        Args:
+            holder: names the node and the attempt.
+            now: UTC seconds since 1970.
+            lease: how long nobody else takes it.
+            most: notices in an hour, of all nodes together.
+        """
+        with self._planning() as connection:
+            stopped = _stopped(connection) is not None or _written(connection, now) >= most
+            query = select(outbox).where(
+                outbox.c.state == State.WAITING, outbox.c.due <= now, outbox.c.held_until <= now
+            )
+            if stopped:
+                query = query.where(outbox.c.kind != Kind.NOTICE)
+            row = connection.execute(query.order_by(outbox.c.due, outbox.c.id).limit(1)).mappings().first()
+            if row is None:
+                return None
+            held = {"holder": holder, "held_until": now + lease, "attempts": row["attempts"] + 1}
+            connection.execute(update(outbox).where(outbox.c.id == row["id"]).values(**held))
+            return _item({**row, **held})
+
+    def hand_over(self, item: Item, now: float) -> bool:
+        """Note that the last byte goes out next; false, and nothing may go out, if the claim has passed."""
+        with self._store._write() as connection:  # noqa: SLF001 - of this room
+            if item.kind is Kind.NOTICE and _stopped(connection):
+                return False
+            result = connection.execute(
+                update(outbox)
+                .where(
+                    outbox.c.id == item.id,
+                    outbox.c.state == State.WAITING,
+                    outbox.c.holder == item.holder,
+                    outbox.c.held_until > now,
+                )
+                .values(state=State.HANDING_OVER.value, changed=now)
+            )
+            return result.rowcount == 1
+
+    def finish(self, item: Item, state: State, now: float, *, said: str = "", due: float = 0.0) -> bool:
+        """Note how it ended: `sent`, `refused`, or `waiting` until ``due``.
+
+        Returns:
+            Whether this holder's word still counted; a person may have decided meanwhile.
+        """
+        mine = outbox.c.state.in_((State.WAITING, State.HANDING_OVER, State.DOUBTFUL))
+        values: dict[str, Any] = {
+            "state": state.value,
+            "changed": now,
+            "said": said[:_SAID],
+            "due": due,
+            "held_until": 0.0,
+        }
+        if state is State.SENT:
+            values["body"] = b""
+        with self._store._write() as connection:  # noqa: SLF001
+            result = connection.execute(
+                update(outbox)
+                .where(outbox.c.id == item.id, outbox.c.holder == item.holder, mine)
+                .values(**values)
+            )
+            # A webhook tells of events, and must not be one.
+            if result.rowcount and item.kind is not Kind.WEBHOOK and (kind := _EVENTS.get(state)):
+                carrying.write_events(connection, [_event(item, kind, now, said)])
+            return result.rowcount == 1
+
+    def sweep(self, now: float) -> list[Item]:
+        """Settle what nodes that died left between handing over and the answer; tells what is doubtful."""
+        with self._planning() as connection:
+            left = (outbox.c.state == State.HANDING_OVER) & (outbox.c.held_until <= now)
+            rows = connection.execute(select(outbox).where(left)).mappings().all()
+            found = [_item(row) for row in rows if row["kind"] == Kind.NOTICE]
+            values: dict[str, Any] = {"changed": now, "said": "handed over, but no answer was heard"}
+            notices = outbox.c.kind == Kind.NOTICE
+            connection.execute(
+                update(outbox).where(left, notices).values(state=State.DOUBTFUL.value, **values)
+            )
+            connection.execute(
+                update(outbox).where(left, ~notices).values(state=State.WAITING.value, **values)
+            )
+            carrying.write_events(connection, [_event(it, "notice-doubtful", now) for it in found])
+            return found
+
+    # What people do
+
+    def settle(self, item_id: int, state: State, now: float, by: str) -> Item | None:
+        """A person's word on a row that is doubtful, refused or waiting: send it again, or let it be."""
+        settled = (State.WAITING, State.DOUBTFUL, State.REFUSED, State.UNADDRESSED)
+        with self._planning() as connection:
+            row = connection.execute(select(outbox).where(outbox.c.id == item_id)).mappings().first()
+            if row is None or row["state"] not in settled or (state is State.WAITING and not row["body"]):
+                return None
+            item = _item(row)
+            values: dict[str, Any] = {"holder": "", "held_until": 0.0}
+            values |= {"state": state.value, "changed": now, "due": now}
+            connection.execute(update(outbox).where(outbox.c.id == item_id).values(**values))
+            kind = "notice-retried" if state is State.WAITING else "notice-withdrawn"
+            carrying.write_events(connection, [_event(item, kind, now, actor=by)])
+            return item
+
+    def stop(self, now: float, by: str, why: str) -> None:
+        """Throw the kill switch: no notice leaves any node until `start`."""
+        value = msgspec.json.encode(Stopped(now, by, why)).decode()
+        with self._planning() as connection:
+            carrying.upsert(connection, meta, ("name",), [{"name": _STOPPED, "value": value}])
+            carrying.write_events(connection, [Event(now, "notices-stopped", actor=by, detail={"why": why})])
+
+    def start(self, now: float, by: str) -> bool:
+        """Let notices go out again; false if they were not stopped."""
+        with self._planning() as connection:
+            if connection.execute(delete(meta).where(meta.c.name == _STOPPED)).rowcount == 0:
+                return False
+            carrying.write_events(connection, [Event(now, "notices-started", actor=by)])
+            return True
+
+    def stopped(self) -> Stopped | None:
+        """Who has stopped the notices, if somebody has."""
+        with self._store._read() as connection:  # noqa: SLF001
+            return _stopped(connection)
+
+    def stop_contact(self, address: str, now: float, why: str, by: str = "wehr") -> None:
+        """Write to an address no more."""
+        row = {"address": address.lower(), "at": now, "why": why[:_SAID]}
+        detail: Detail = {"address": address.lower(), "why": why[:_SAID]}
+        with self._store._write() as connection:  # noqa: SLF001
+            carrying.upsert(connection, stopped_contacts, ("address",), [row])
+            carrying.write_events(connection, [Event(now, "contact-stopped", actor=by, detail=detail)])
+
+    def resume_contact(self, address: str, now: float, by: str) -> bool:
+        """Write to an address again; false if that was never stopped."""
+        with self._store._write() as connection:  # noqa: SLF001
+            gone = delete(stopped_contacts).where(stopped_contacts.c.address == address.lower())
+            if connection.execute(gone).rowcount == 0:
+                return False
+            event = Event(now, "contact-resumed", actor=by, detail={"address": address.lower()})
+            carrying.write_events(connection, [event])
+            return True
+
+    # What people and the room ask
+
+    def stopped_contacts(self) -> dict[str, str]:
+        """The addresses that are not written to any more, and why."""
+        with self._store._read() as connection:  # noqa: SLF001
+            query = select(stopped_contacts.c.address, stopped_contacts.c.why)
+            return {row[0]: row[1] for row in connection.execute(query.order_by(stopped_contacts.c.address))}
+
+    def items(
+        self,
+        *,
+        kind: Kind | None = None,
+        states: Sequence[State] = (),
+        organisation: str = "",
+        since: float = 0.0,
+        limit: int = 1000,
+    ) -> list[Item]:
+        """Rows, newest first."""
+        query = select(outbox).where(outbox.c.changed >= since)
+        if kind is not None:
+            query = query.where(outbox.c.kind == kind)
+        if states:
+            query = query.where(outbox.c.state.in_(states))
+        if organisation:
+            query = query.where(outbox.c.organisation == organisation)
+        with self._store._read() as connection:  # noqa: SLF001
+            rows = connection.execute(query.order_by(outbox.c.id.desc()).limit(limit)).mappings()
+            return [_item(row) for row in rows]
+
+    def of_message(self, message_id: str) -> Item | None:
+        """The row that a Message-ID (without brackets) is of."""
+        with self._store._read() as connection:  # noqa: SLF001
+            query = select(outbox).where(outbox.c.message_id == message_id, outbox.c.message_id != "")
+            row = connection.execute(query).mappings().first()
+            return None if row is None else _item(row)
+
+
+_EVENTS: Final = {State.SENT: "sent", State.REFUSED: "refused"}
+
+
+class _Locked:
+    """A transaction of which there is one at a time in the whole fleet."""
+
+    def __init__(self, store: Database) -> None:
+        self._context = store._write()  # noqa: SLF001
+
+    def __enter__(self) -> Connection:
+        connection = self._context.__enter__()
+        if connection.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE does the same
+            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        return connection
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._context.__exit__(*error)
+
+
+def _stopped(connection: Connection) -> Stopped | None:
+    value = connection.scalar(select(meta.c.value).where(meta.c.name == _STOPPED))
+    return None if value is None else msgspec.json.decode(value, type=Stopped)
+
+
+def _written(connection: Connection, now: float) -> int:
+    """Notices handed over in the last hour, or about to be."""
+    ended = outbox.c.state.in_((State.SENT, State.HANDING_OVER, State.DOUBTFUL))
+    recent = ended & (outbox.c.changed > now - _HOUR)
+    held = (outbox.c.state == State.WAITING) & (outbox.c.held_until > now)
+    query = select(func.count()).where(outbox.c.kind == Kind.NOTICE, or_(recent, held))
+    return int(connection.execute(query).scalar_one())
+
+
+def _insert(connection: Connection, drafts: Sequence[Draft], now: float) -> None:
+    rows = [_row(draft, now) for draft in drafts]
+    if rows:
+        carrying.execute_many(connection, outbox.insert(), rows)
+    planned = [draft for draft in drafts if draft.kind is Kind.NOTICE]
+    carrying.write_events(connection, [_event(draft, "notice-planned", now) for draft in planned])
+
+
+def _webhook(target: str, row: RowMapping, make: Callable[[Event], bytes]) -> Draft:
+    taken = {name: row[name] for name in ("at", "kind", "tenant", "ref", "name", "actor", "id")}
+    event = Event(**taken, detail=msgspec.json.decode(row["detail"]))
+    return Draft(Kind.WEBHOOK, event.tenant, target, event.kind, str(event.id), body=make(event))
+
+
+def _row(draft: Draft, now: float) -> dict[str, Any]:
+    addressed = draft.recipients or draft.kind is Kind.WEBHOOK
+    return {
+        "kind": draft.kind.value,
+        "tenant": draft.tenant,
+        "organisation": draft.organisation,
+        "reason": draft.reason,
+        "episode": draft.episode,
+        "created": now,
+        "due": now,
+        "state": (State.WAITING if addressed else State.UNADDRESSED).value,
+        "changed": now,
+        "attempts": 0,
+        "holder": "",
+        "held_until": 0.0,
+        "recipients": json.dumps(draft.recipients),
+        "servers": json.dumps(draft.servers),
+        "cves": json.dumps(draft.cves),
+        "message_id": draft.message_id,
+        "said": "",
+        "body": draft.body,
+    }
+
+
+def _item(row: RowMapping | dict[str, Any]) -> Item:
+    values: dict[str, Any] = dict(row)
+    for name in ("recipients", "servers", "cves"):
+        values[name] = tuple(json.loads(values[name]))
+    values["kind"], values["state"] = Kind(values["kind"]), State(values["state"])
+    return Item(**{"body": b"", **values})
+
+
+def _key(draft: Draft) -> tuple[str, ...]:
+    return (draft.kind, draft.tenant, draft.organisation, draft.reason, draft.episode)
+
+
+def _event(draft: Draft, kind: str, now: float, said: str = "", actor: str = "wehr") -> Event:
+    """The audit's line on a notice or digest."""
+    word = kind if kind.startswith("notice-") else f"{draft.kind}-{kind}"
+    detail: Detail = {
+        "reason": draft.reason,
+        "episode": draft.episode,
+        "to": ", ".join(draft.recipients),
+        "servers": len(draft.servers),
+    }
+    if said:
+        detail["said"] = said[:_SAID]
+    return Event(now, word, draft.tenant, name=draft.organisation, actor=actor, detail=detail)
