@@ -53,10 +53,11 @@ class Message(Struct, frozen=True):
         ),
     ] = None
     own_received: Annotated[
-        int,
+        float,  # to JSON Schema 1.0 is an integer, and some languages write it so; to msgspec it is none
         Meta(
             ge=0,
             le=100,
+            multiple_of=1,
             description="Received fields on top that the mail system itself added before asking.",
         ),
     ] = 0
@@ -110,7 +111,7 @@ def read(request: Request) -> Question:
         message.listener[:_NAME],
         domains(message.recipients),
     )
-    return Question(session, bounded(fields[message.own_received :]), message.queue_id[:_NAME])
+    return Question(session, bounded(fields[int(message.own_received) :]), message.queue_id[:_NAME])
 
 
 def write(verdict: Verdict) -> bytes:

@@ -5,10 +5,10 @@ no message, and is answered with accept. What Stalwart calls ``ptr`` is any PTR 
 leads back to the address, so it counts for nothing; nor does Stalwart tell of client certificates.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from wehr.doors.http.decide import parts
 from wehr.doors.http.exchange import Form, Question, Refused, Request, decoded, domains, received
@@ -34,7 +34,7 @@ class Sasl(Struct, frozen=True):
 class Server(Struct, frozen=True):
     """The way in."""
 
-    port: int = 0
+    port: Annotated[float, Meta(ge=0, le=65535, multiple_of=1)] = 0
 
 
 class Queue(Struct, frozen=True):
@@ -113,7 +113,7 @@ def read(request: Request) -> Question | None:
         canonical(context.client.ip[:_NAME]),
         helo=(context.client.helo or "")[:_NAME],
         authenticated=context.sasl is not None,
-        listener=str(context.server.port or ""),
+        listener=str(int(context.server.port) or ""),
         recipients=domains(to.address for to in asked.envelope.to) if asked.envelope else (),
     )
     trace = bounded(received(asked.message.headers))
