@@ -1,4 +1,7 @@
-"""Three nodes on three loopback addresses, one PostgreSQL: what one learns, all do within two seconds."""
+"""Three nodes on three loopback addresses, each with its own Postfix, and one store.
+
+What one learns is in force on all within two seconds: PostgreSQL says that there is news, SQLite is asked.
+"""
 
 import subprocess
 import sys
@@ -14,7 +17,9 @@ import postfix
 import pytest
 from postfix import Peer, Postfix
 from postgres import Cluster
-from running import Process, process, until
+from running import Process, Receiver, process, receiver, until
+
+from wehr.policy.types import ServerKey
 
 pytestmark = [pytest.mark.mta, pytest.mark.xdist_group("mta"), pytest.mark.timeout(240)]
 
@@ -32,6 +37,9 @@ ladders = {{ at-once = [{{ block = 60 }}] }}
 [store]
 url = "{url}"
 """
+
+
+KEY = ServerKey("default", "ex01.example.com", "203.0.113.0/24")
 
 
 @dataclass(frozen=True)
@@ -53,13 +61,23 @@ class Node:
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
-@pytest.fixture(name="fleet")
-def _fleet(tmp_path: Path, open_folder: Path, postgres: Cluster) -> Iterator[list[Node]]:
-    postfix.require_postfix()
+@pytest.fixture(name="url", params=["sqlite", "postgresql"])
+def _url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty store that all nodes reach."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/wehr.sqlite"
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
     name = f"fleet-{uuid.uuid4().hex}"
-    config = CONFIG.format(url=postgres.create(name))
+    yield cluster.create(name)
+    cluster.drop(name)
+
+
+@pytest.fixture(name="fleet")
+def _fleet(tmp_path: Path, open_folder: Path, url: str) -> Iterator[list[Node]]:
+    postfix.require_postfix()
+    config = CONFIG.format(url=url)
     with ExitStack() as stack:
-        stack.callback(postgres.drop, name)
         nodes = []
         for host in HOSTS:
             folder = tmp_path / host
@@ -78,11 +96,11 @@ def everywhere(fleet: list[Node], code: int, headers: str = OLD, peer: Peer = PE
 
 
 def test_what_one_node_learns_is_in_force_on_all(fleet: list[Node]) -> None:
-    """A first detection, a pause, an exemption, their ends, and a cure."""
+    """A pause, an exemption, their ends, and a cure: counted from when the command or the reply is there."""
     first, second, third = fleet
 
     assert first.ask(OLD) == 550
-    until(lambda: '"detected"' in third.run("events", "--json"), WITHIN + 3)  # a command takes a while
+    until(lambda: '"detected"' in third.run("events", "--json"))
 
     second.run("pause", "add", "--days", "5", "--why", "holidays", "--by", "a test")
     everywhere([first, third, second], 250)
@@ -103,6 +121,43 @@ def test_what_one_node_learns_is_in_force_on_all(fleet: list[Node]) -> None:
     for kind in ("detected", "pause-added", "pause-cancelled", "exemption-added", "cured"):
         assert any(f'"kind":"{kind}"' in line for line in kinds), kind
     assert "sound" in first.run("store", "check")
+
+
+LATER = """
+policy.ladder = "later"
+policy.ladders = {{ later = [{{ days = 30 }}, {{ block = 60 }}] }}
+store.url = "{url}"
+"""
+
+
+def test_a_first_detection_is_in_force_on_all(
+    tmp_path: Path, open_folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two seconds after one node's first sighting the others' clocks run from it: thirty days on they refuse.
+
+    A node that had not heard of it would detect the server itself then, and report only.
+    """
+    postfix.require_postfix()
+    monkeypatch.setattr("wehr.service.memory._CLOCK_MOST", 1e9)  # the nodes' clocks are set
+    with ExitStack() as stack:
+        fleet: list[tuple[Receiver, Postfix]] = []
+        for host in HOSTS:
+            config = LATER.format(url=url)
+            wehr = stack.enter_context(receiver(tmp_path / host, time.time(), "enforce", config))
+            mx = stack.enter_context(postfix.running(open_folder / host, wehr.milter, host=host))
+            fleet.append((wehr, mx))
+        first, mx = fleet[0]
+
+        assert postfix.send(mx, PEER, OLD).code == 250
+        begun = time.monotonic()
+        for wehr, _ in fleet[1:]:
+            until(lambda wehr=wehr: KEY in wehr.service.memory.ledger, WITHIN)
+
+        assert time.monotonic() - begun < WITHIN
+        for wehr, mx in fleet[::-1]:
+            wehr.clock.now += 30 * 86_400
+            assert postfix.send(mx, PEER, OLD).code == 550
+        assert first.service.memory.doubt == ""
 
 
 def test_a_node_that_was_stopped_catches_up(fleet: list[Node], open_folder: Path) -> None:

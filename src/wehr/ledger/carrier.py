@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from wehr.ledger.condense import condense_oldest, drop_digest, journal_bytes, next_digest, read_digest
 from wehr.ledger.errors import JournalBusy, PositionMoved, StoreAway
@@ -30,7 +31,7 @@ MOST_BYTES: Final = 2**30
 
 
 class Learned(Struct, frozen=True):
-    """What a step brought: entries carried in, and what others wrote.
+    """What a step brought: entries carried in (``more``: there are more), and what others wrote.
 
     ``away`` is why the store could not be reached, "" if it could. ``pauses`` and ``exemptions`` are all
     there are, and ``past`` is which ladders have been in force: None if none of them has changed.
@@ -42,6 +43,7 @@ class Learned(Struct, frozen=True):
     exemptions: tuple[Exemption, ...] | None = None
     past: Past | None = None
     away: str = ""
+    more: bool = False
 
 
 class Carrier:
@@ -108,20 +110,25 @@ class Carrier:
             self.failures += 1
             return Learned(away=str(error))
 
-    def step(self, now: float) -> Learned:
+    def step(self, now: float, most: int | None = None) -> Learned:
         """Carry what there is and ask for news; never raises on account of a store that is away.
+
+        Args:
+            now: UTC seconds since 1970.
+            most: batches at most, so that news does not wait for a long journal.
 
         Raises:
             StoreUnreadable: the store is damaged.
         """
-        carried = 0
+        carried, batches = 0, 0
         try:
-            while count := self.carry_once(now):
-                carried += count
+            while batches != most and (count := self.carry_once(now)):
+                carried, batches = carried + count, batches + 1
                 # What has come in meanwhile waits for the next step: a transaction costs as much as many.
                 if count < BATCH and self._position and self._position.segment == self._active():
                     break
-            return self._learn(self._open(), carried)
+            learned = self._learn(self._open(), carried)
+            return replace(learned, more=batches == most)
         except (StoreAway, OSError) as error:
             self.failures += 1
             self._position = None

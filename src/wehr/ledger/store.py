@@ -128,6 +128,11 @@ class Store(Records):
         with self._read() as connection:
             return _counters(connection)["change"]
 
+    def counters(self) -> dict[str, int]:
+        """The number of the last ``change`` of servers, and of the last one of ``rules``."""
+        with self._read() as connection:
+            return _counters(connection)
+
     def changes(self, since: int) -> Changes:
         """What was written after change number ``since``, in order, some thousand servers at a time."""
         query = (

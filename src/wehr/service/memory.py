@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
 import structlog
@@ -23,6 +22,7 @@ from wehr.ledger import (
     Limits,
     Listening,
     Snapshot,
+    Store,
     StoreAway,
     adopt,
     open_store,
@@ -46,6 +46,8 @@ log = structlog.get_logger()
 
 CARRY_SECONDS: Final = 0.5
 """How often the journal is carried into the store, and others' changes are looked for."""
+_BATCHES: Final = 4
+"""Batches of a long journal between two looks: what others changed is in force within two seconds."""
 _NEWS_SECONDS: Final = 0.1
 """Between two looks at what others have changed, when the store says that they have."""
 _HOUR: Final = 3600
@@ -86,12 +88,13 @@ class Memory:
         self._worker = worker
         self._changed = changed
         self._home = folder.journal_of(worker)
+        self._url = config.store.at(folder.path)
         self._ignorant = ""
         self._clock_wrong = ""
         self._complete = True
         self._clock_due = 0.0
         self._snapshot_due = 0.0
-        self._snapshot_change = -1
+        self._snapshot_holds: dict[str, int] = {}
         self._pruned = 0
         self._forgot = 0
         self._condensed = 0
@@ -99,6 +102,9 @@ class Memory:
         """Since when a change of ladder waits for a store that is away."""
         self._catalogue: Catalogue | None = None
         self._news = asyncio.Event()
+        self._behind = False
+        """Whether the journal holds more than the last step took."""
+        self._snapshot: asyncio.Task[None] | None = None
         self._listening: Listening | None = None
         self._warn = RateLimited(clock, log.warning)
         self._error = RateLimited(clock, log.error)
@@ -124,9 +130,8 @@ class Memory:
             LedgerError: the journal is in use, or the store is damaged or cannot be used.
         """
         self._journal = self._closing.enter_context(Journal(self._home, self.clock()))
-        opener = partial(open_store, self._config.store.at(self._folder.path), limits=self.ledger.limits)
         self._carrier = Carrier(
-            opener,
+            self._open_store,
             self._home,
             self._folder.node(self._worker),
             lambda: self._journal.segment,
@@ -141,6 +146,7 @@ class Memory:
         else:
             await self._learn(learned)
             await self._compare_clocks()
+        self._closing.push_async_callback(self._finish_snapshot)
         self._closing.push_async_callback(self._carry_once)
         task = asyncio.create_task(self._carry_forever())
         self._closing.push_async_callback(_cancelled, task)
@@ -154,6 +160,11 @@ class Memory:
         """Go by another configuration, but for where the store is."""
         self._config = config
         self.ledger.configure(limits_of(config), mixed_enforced=config.policy.mixed == "enforce")
+        if store := self._carrier.store:
+            store.limits = self.ledger.limits
+
+    def _open_store(self) -> Store:
+        return open_store(self._url, limits=self.ledger.limits)
 
     async def note(self, catalogue: Catalogue, since: float) -> None:
         """Judge by the ladders of the configuration, and have the whole fleet remember since when.
@@ -210,7 +221,7 @@ class Memory:
                 await asyncio.wait_for(self._news.wait(), max(0.0, due - time.monotonic()))
             except TimeoutError:
                 await self._carry_once()
-                due = time.monotonic() + CARRY_SECONDS
+                due = time.monotonic() + (0.0 if self._behind else CARRY_SECONDS)
             else:
                 self._news.clear()
                 await self._guarded(self._ask)
@@ -229,7 +240,9 @@ class Memory:
     async def _carry(self) -> None:
         if self._unnoted is not None and self._catalogue is not None:
             await self.note(self._catalogue, self._unnoted)
-        learned = await self._in_thread(self._carrier.step, self.clock())
+        self._behind = False
+        learned = await self._in_thread(self._carrier.step, self.clock(), _BATCHES)
+        self._behind = learned.more
         await self._learn(learned)
         if self._carrier.condensed > self._condensed:
             self._warn(
@@ -271,6 +284,7 @@ class Memory:
             return
         if learned.past is not None and self._unnoted is None:
             self.past = learned.past
+        self._snapshot_due = 0.0  # what people change is not to be lost with a store that goes away
         self._changed()
 
     async def _listen(self) -> None:
@@ -312,37 +326,46 @@ class Memory:
         if (day := day_of(self.clock())) != self._forgot:
             self._forgot = day
             self.ledger.forget(self.clock())
-        if self._worker == 1 and now >= self._snapshot_due:
+        idle = self._snapshot is None or self._snapshot.done()
+        if self._worker == 1 and now >= self._snapshot_due and idle:
             self._snapshot_due = now + _SNAPSHOT_SECONDS
-            await self._in_thread(self._keep_snapshot)
+            await self._in_thread(self._adopt)
+            self._snapshot = asyncio.create_task(self._guarded(self._keep_snapshot))
 
     def _prune(self) -> bool:
         """Remove some of what is too old; whether nothing of it is left. One worker of a machine does it."""
         store = self._carrier.store
         if store is None or self._worker != 1:
             return True
-        store.limits = self.ledger.limits
         enough = time.monotonic() + _PRUNING
         while time.monotonic() < enough:
             if not any(store.prune(self._config.store.keep, self.clock()).values()):
                 return True
         return False
 
-    def _keep_snapshot(self) -> None:
-        """Keep a copy for a start without the store, and take over what workers that are no more left."""
-        store = self._carrier.store
-        if store is None:
-            return
-        opener = partial(open_store, self._config.store.at(self._folder.path), limits=self.ledger.limits)
+    def _adopt(self) -> None:
+        """Take over what workers that are no more left."""
         for number, journal in self._folder.orphans(self._config.workers):
-            if count := adopt(opener, journal, self._folder.node(number), self.clock()):
+            if count := adopt(self._open_store, journal, self._folder.node(number), self.clock()):
                 log.info(
                     "the journal of a worker that is no more was carried in", worker=number, entries=count
                 )
-        change = store.last_change()
-        if change != self._snapshot_change:
-            write_snapshot(self._folder.snapshot, store, self.clock())
-            self._snapshot_change = change
+
+    async def _keep_snapshot(self) -> None:
+        """Keep a copy for a start without the store."""
+        # With a connection of its own, for it takes seconds, and news must not wait for it.
+        await asyncio.to_thread(self._write_snapshot)
+
+    def _write_snapshot(self) -> None:
+        with self._open_store() as store:
+            holds = store.counters()
+            if holds != self._snapshot_holds:
+                write_snapshot(self._folder.snapshot, store, self.clock())
+                self._snapshot_holds = holds
+
+    async def _finish_snapshot(self) -> None:
+        if self._snapshot is not None:
+            await self._snapshot
 
     async def _compare_clocks(self) -> None:
         """See that this clock and the store's agree; a wrong one refuses nobody, and never goes back."""
