@@ -1,0 +1,134 @@
+"""What may pass between a client and the next hop: commands, extensions, recipients. Nothing else does.
+
+A proxy understands what it passes on, or the two sides disagree on where a command ends; and XCLIENT from a
+client would have the next hop, which trusts us, believe it. So what is not on these lists does not pass.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from msgspec import Struct
+
+from wehr.doors.smtp.framing import Reply
+
+MAX_COMMAND = 12_288 + 2
+"""Bytes of a line: RFC 5321 asks for 512, SMTPUTF8, DSN and others for more on top, RFC 4954 for this."""
+
+PIPELINED = frozenset((b"MAIL", b"RCPT", b"RSET"))
+"""Commands whose replies need not be waited for (RFC 2920 section 3.1); others end a group."""
+PASSED = PIPELINED | {b"HELO", b"EHLO", b"NOOP", b"VRFY", b"EXPN", b"HELP", b"ETRN", b"QUIT"}
+"""Commands that are the next hop's alone to answer."""
+OURS = frozenset((b"DATA", b"BDAT", b"STARTTLS", b"AUTH"))
+BEFORE_TLS = frozenset((b"EHLO", b"HELO", b"NOOP", b"QUIT", b"STARTTLS"))
+"""What is taken before STARTTLS where that is required (RFC 3207 section 4)."""
+
+_EXTENSIONS = frozenset(
+    (
+        *(b"8BITMIME", b"BINARYMIME", b"CHUNKING", b"DELIVERBY", b"DSN", b"ENHANCEDSTATUSCODES", b"ETRN"),
+        *(b"EXPN", b"FUTURERELEASE", b"HELP", b"LIMITS", b"MT-PRIORITY", b"NO-SOLICITING", b"PIPELINING"),
+        *(b"RRVS", b"SIZE", b"SMTPUTF8", b"VRFY"),
+    )
+)
+_MECHANISMS = frozenset(
+    (
+        *(b"PLAIN", b"LOGIN", b"CRAM-MD5", b"XOAUTH2", b"OAUTHBEARER"),
+        *(b"SCRAM-SHA-1", b"SCRAM-SHA-256", b"SCRAM-SHA-512"),
+    )
+)
+"""Without those that bind to a TLS session, or go on in a layer of their own."""
+
+_VERB = re.compile(rb"([A-Za-z]{4,8})(?=[ \r])")
+_BAD = re.compile(rb"[\0\r\n]")
+_PATH = re.compile(rb"RCPT +TO: *<([^<>]*)>(?: |\Z)", re.IGNORECASE)
+_ROUTED = re.compile(rb'[@%!:"\\]')
+
+TOO_LONG = b"500 5.5.2 Line too long\r\n"
+_BARE = b"500 5.5.2 Lines end with CR LF, and hold neither of them alone\r\n"
+_UNKNOWN = b"502 5.5.1 Command not implemented\r\n"
+
+
+class Command(Struct, frozen=True):
+    """A line of the client; ``wrong`` is the reply if it may not pass."""
+
+    verb: bytes
+    line: bytes
+    wrong: bytes = b""
+
+
+def read(line: bytes) -> Command:
+    """A command from its line, with its LF."""
+    if not line.endswith(b"\r\n") or _BAD.search(line, 0, len(line) - 2):
+        return Command(b"", line, _BARE)
+    match = _VERB.match(line)
+    verb = match[1].upper() if match else b""
+    if verb not in PASSED and verb not in OURS:
+        return Command(b"", line, _UNKNOWN)
+    return Command(verb, line)
+
+
+def extensions(reply: Reply, *, starttls: bool, auth: bool) -> Iterator[bytes]:
+    """The lines of a reply to EHLO that may reach the client, without codes; the greeting is the first."""
+    greeting, *offers = (line[4:].strip() for line in reply.raw.splitlines())
+    yield greeting
+    for offer in offers:
+        keyword, *values = offer.upper().split(b" ")
+        if keyword in _EXTENSIONS:
+            yield offer
+        elif keyword == b"AUTH" and auth:
+            known = [value for value in values if value in _MECHANISMS]
+            if known:
+                yield b" ".join((b"AUTH", *known))
+    if starttls:
+        yield b"STARTTLS"
+
+
+def lines(code: int, texts: Iterable[bytes]) -> bytes:
+    """A reply of several lines."""
+    *others, last = texts
+    return b"".join(b"%d-%s\r\n" % (code, text) for text in others) + b"%d %s\r\n" % (code, last)
+
+
+def keywords(reply: Reply) -> dict[bytes, bytes]:
+    """What a reply to EHLO offers: parameters by keyword."""
+    pairs = (line[4:].strip().upper().partition(b" ") for line in reply.raw.splitlines()[1:])
+    return {keyword: values for keyword, _, values in pairs}
+
+
+def recipient(line: bytes) -> bytes | None:
+    """The mailbox in a RCPT command; None if it is not written as RFC 5321 has it."""
+    match = _PATH.match(line.rstrip(b"\r\n"))
+    return match[1] if match else None
+
+
+def domain_of(mailbox: bytes) -> str:
+    """Its domain, lower-case; "" if it has none."""
+    _, at, domain = mailbox.rpartition(b"@")
+    return domain[:255].decode("utf-8", "replace").rstrip(".").lower() if at else ""
+
+
+def is_for(domains: Iterable[str]) -> Callable[[bytes], bool]:
+    """Whether a RCPT command names a mailbox in one of the domains; a leading dot covers all below.
+
+    A local part that could route on (``user%other.example``, a quoted one, a source route) is not: the next
+    hop may read it so. ``<postmaster>`` is everybody's (RFC 5321 section 4.5.1).
+    """
+    wanted = {domain.lower() for domain in domains}
+
+    def ours(line: bytes) -> bool:
+        mailbox = recipient(line)
+        if mailbox is None:
+            return False
+        local, _, _ = mailbox.rpartition(b"@")
+        domain = domain_of(mailbox)
+        if not domain:
+            return mailbox.lower() == b"postmaster"
+        if _ROUTED.search(local):
+            return False
+        above = domain
+        while above:
+            if (above if above == domain else f".{above}") in wanted:
+                return True
+            _, _, above = above.partition(".")
+        return False
+
+    return ours

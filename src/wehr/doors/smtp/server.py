@@ -1,0 +1,118 @@
+"""The SMTP door's sockets: a task for each client."""
+
+import asyncio
+import secrets
+from typing import Final
+
+from wehr.doors.door import Door, Event, Gate, Limits, OnEvent
+from wehr.doors.smtp.next_hop import Client, NextHopGone
+from wehr.doors.smtp.session import ProxySession
+from wehr.doors.smtp.settings import Proxy
+from wehr.doors.smtp.stream import Stream
+from wehr.doors.wire import bounded, refusal
+from wehr.evidence.address import canonical
+from wehr.evidence.headers import split_headers
+from wehr.evidence.types import Session
+
+_PARTING: Final = 1.0
+"""Seconds in which sessions end when the door is closed."""
+
+
+class SmtpServer(Door):
+    """Listens for clients that send mail, asks the gate, and passes on what it does not refuse."""
+
+    def __init__(
+        self, gate: Gate, proxy: Proxy, limits: Limits | None = None, on_event: OnEvent | None = None
+    ) -> None:
+        """As `Door`; ``proxy`` says where mail goes."""
+        super().__init__(gate, limits, on_event)
+        self.proxy = proxy
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def new_connection(self) -> "ClientConnection":
+        """One client."""
+        return ClientConnection(self)
+
+    def decide(self, session: Session, header: bytes, name: str) -> bytes:
+        """The gate's answer as a line; b"" accepts."""
+
+        def ask() -> str | None:
+            return self.gate.ask(session, bounded(split_headers(header)), name)
+
+        return self.answer(ask, lambda line: refusal(line) + b"\r\n", b"", name)
+
+    async def close(self, drain: float = 5) -> None:
+        """As `Door`; whoever is connected is told to come again."""
+        await super().close(drain)
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=_PARTING)
+        await asyncio.sleep(0)
+
+
+class ClientConnection(Stream):
+    """One client."""
+
+    def __init__(self, server: SmtpServer) -> None:
+        super().__init__()
+        self.idle_sweeps = 0
+        self.peer = "a client"
+        self._server = server
+        self._session: ProxySession | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a message is under way."""
+        return self._session is not None and self._session.in_message
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the client, unless there are too many."""
+        super().connection_made(transport)
+        server = self._server
+        server.counters.connections += 1
+        client = _client(transport)
+        self.peer = f"{client.address}:{client.port}"
+        if len(server.open) >= server.limits.connections or server.closing:
+            server.counters.overloads += 1
+            server.tell(Event.OVERLOAD, f"turned away {self.peer}: {len(server.open)} connections")
+            self.write(b"421 4.3.2 %s Too many connections; try again later\r\n" % server.proxy.host.encode())
+            self.close()
+            return
+        server.open.add(self)
+        self._session = ProxySession(server.proxy, self, client, secrets.token_hex(5), server.decide)
+        self._task = asyncio.get_running_loop().create_task(self._serve(self._session))
+        server.tasks.add(self._task)
+        self._task.add_done_callback(server.tasks.discard)
+
+    def data_received(self, data: bytes) -> None:
+        """It is not idle."""
+        self.idle_sweeps = 0
+        super().data_received(data)
+
+    def hang_up(self) -> None:
+        """End the session; the client is told so unless a message is under way."""
+        if self._task:
+            self._task.cancel()
+
+    async def _serve(self, session: ProxySession) -> None:
+        server = self._server
+        try:
+            await session.run()
+        except NextHopGone as error:
+            server.counters.next_hop_errors += 1
+            server.tell(Event.NEXT_HOP, f"{self.peer} was told to come again: {error}"[:500])
+        except Exception as error:  # noqa: BLE001 - one client's session; it is told to come again
+            server.tell(Event.GATE_ERROR, f"{self.peer} was told to come again after {error!r}"[:500])
+            self.write(b"421 4.3.0 %s Try again later\r\n" % server.proxy.host.encode())
+        finally:
+            self.close()
+            server.open.discard(self)
+            server.check_drained()
+
+
+def _client(transport: asyncio.BaseTransport) -> Client:
+    """Who is connected, and where."""
+    peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    if not (isinstance(peer, tuple) and isinstance(here, tuple)):
+        return Client()
+    return Client(canonical(peer[0]), peer[1], canonical(here[0]), here[1])

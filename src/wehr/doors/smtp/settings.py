@@ -1,0 +1,117 @@
+"""What the proxy goes by."""
+
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+
+from msgspec import Struct
+
+from wehr.doors.smtp.names import HostName, look_up
+from wehr.doors.smtp.stream import Stream
+
+
+class Tell(StrEnum):
+    """How the next hop learns who the client is."""
+
+    XCLIENT = "xclient"
+    PROXY = "proxy"
+    XFORWARD = "xforward"
+    RECEIVED = "received"
+    NOTHING = "nothing"
+    """For a next hop that drops everything."""
+
+    @property
+    def hides(self) -> bool:
+        """Whether the next hop decides on recipients as though we were the client.
+
+        XFORWARD is for the logs only (Postfix, XFORWARD_README), a Received field for filters.
+        """
+        return self in (Tell.XFORWARD, Tell.RECEIVED)
+
+
+class NextTls(StrEnum):
+    """Whether the way to the next hop is encrypted."""
+
+    OFF = "off"
+    OFFERED = "offered"
+    """If it can be; whose certificate it is, nobody asks."""
+    REQUIRED = "required"
+    VERIFIED = "verified"
+    """With a certificate that is trusted, for the name it is reached by."""
+
+
+class Timeouts(Struct, frozen=True):
+    """Seconds, after RFC 5321 section 4.5.3.2: what a server and a client give each other."""
+
+    command: float = 300
+    """For a client's next command."""
+    content: float = 300
+    """For more of a message."""
+    connect: float = 30
+    reply: float = 300
+    data: float = 120
+    """For the next hop's reply to DATA."""
+    block: float = 180
+    """For the next hop to take more of a message."""
+    end: float = 600
+    """For its word on the message."""
+
+
+class Certificate:
+    """The certificate for clients' STARTTLS; read again when the file changes.
+
+    ``client_ca``: clients are asked for a certificate from there. Who shows another is not served.
+
+    Raises:
+        OSError, ssl.SSLError: it cannot be used.
+    """
+
+    def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
+        self._files = (certificate, key)
+        self._client_ca = client_ca
+        self._context, self._stamp = self._read(), self._changed()
+
+    def context(self) -> ssl.SSLContext:
+        """As it is now; if the new file cannot be used, the old one goes on."""
+        try:
+            stamp = self._changed()
+            if stamp != self._stamp:
+                self._context, self._stamp = self._read(), stamp
+        except OSError:  # ssl.SSLError is one
+            pass
+        return self._context
+
+    def _changed(self) -> tuple[int, ...]:
+        return tuple(file.stat().st_mtime_ns for file in self._files)
+
+    def _read(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self._files)
+        if self._client_ca:
+            context.load_verify_locations(self._client_ca)
+            context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+
+class Proxy(Struct, frozen=True):
+    """One proxy: where it passes mail on to, and how."""
+
+    host: str
+    """Our own name, as the next hop and the client are told it."""
+    connect: Callable[[Callable[[], Stream]], Awaitable[object]]
+    """Connects the stream that it is given with the next hop; raises OSError."""
+    tell: Tell = Tell.XCLIENT
+    domains: tuple[str, ...] = ()
+    """Recipients that are taken at all; empty: the next hop decides alone."""
+    certificate: Certificate | None = None
+    tls_required: bool = False
+    next_tls: NextTls = NextTls.OFFERED
+    next_context: ssl.SSLContext | None = None
+    next_name: str = ""
+    listener: str = ""
+    """What connectors know this door by; empty: the port."""
+    look_up: Callable[[str], Awaitable[HostName]] = look_up
+    timeouts: Timeouts = Timeouts()
+    clock: Callable[[], float] = time.time

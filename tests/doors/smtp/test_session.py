@@ -1,0 +1,383 @@
+"""What passes between a client and the next hop, over real sockets: everything, but for what Wehr refuses."""
+
+from collections.abc import Iterator
+
+import pytest
+from running import until
+from smtp_stand import TRACE, Stand, stand
+
+from wehr.doors.door import Event, Limits
+from wehr.doors.smtp import Proxy, Tell, Timeouts
+
+LATER = "450 4.7.230 Connecting server is throttled; retry after 14:25 UTC."
+NEVER = "550 5.7.230 Connecting server is blocked for 60 mins/hr."
+TEXT = TRACE + b"Subject: hello\r\n\r\nHello\r\n..dotted\r\n"
+
+
+@pytest.fixture(name="scene")
+def _scene() -> Iterator[Stand]:
+    with stand() as scene:
+        yield scene
+
+
+def test_a_message_passes_and_so_do_the_answers(scene: Stand) -> None:
+    """Unchanged, dots and all; 250 is the next hop's; the gate is asked once, with what is known."""
+    client = scene.connect("127.9.0.1")
+    client.begin(b"b@example.org", b"c@Example.NET")
+    assert client.say(b"DATA").startswith(b"354 ")
+    assert client.say(TEXT + b".") == b"250 2.0.0 Queued as 4Xyz\r\n"
+    assert client.say(b"QUIT") == b"221 2.0.0 Bye\r\n"
+    assert client.reply() == b""
+
+    assert scene.hop.messages == [TEXT + b".\r\n"]
+    session, trace, name = scene.gate.asked[0]
+    assert (session.client_ip, session.client_name) == ("127.9.0.1", "mail.example.com")
+    assert (session.helo, session.authenticated) == ("client.example.com", False)
+    assert (session.recipients, session.listener) == (("example.org", "example.net"), str(scene.port))
+    assert [field.strip() for field in trace] == [TRACE[10:].strip()]
+    assert name
+    assert len(scene.gate.asked) == 1
+    assert not scene.said
+
+
+@pytest.mark.parametrize("answer", [LATER, NEVER])
+def test_a_refused_message_never_reaches_the_next_hop(scene: Stand, answer: str) -> None:
+    """Not even DATA does; the client sees the refusal word for word, and the session goes on."""
+    client = scene.connect()
+    client.begin()
+    scene.gate.answer = answer
+    client.say(b"DATA")
+    assert client.say(TEXT + b".") == answer.encode() + b"\r\n"
+    assert scene.hop.told[-1] == b"RSET"
+    assert not any(line.startswith(b"DATA") for line in scene.hop.told)
+
+    scene.gate.answer = None
+    client.envelope()
+    client.say(b"DATA")
+    assert client.say(TEXT + b".").startswith(b"250 ")
+    assert scene.hop.messages == [TEXT + b".\r\n"]
+    counters = scene.server.counters
+    assert (counters.messages, counters.refused_4xx + counters.refused_5xx) == (2, 1)
+
+
+def test_it_is_decided_when_the_header_is_complete(scene: Stand) -> None:
+    """Not before, and not later."""
+    client = scene.connect()
+    client.begin()
+    client.say(b"DATA")
+    client.send(TRACE + b"Subject: hello\r\n")
+    (connection,) = scene.server.open
+    transaction = connection._session._transaction  # type: ignore[attr-defined]
+    until(lambda: transaction.head.text)
+    assert not scene.gate.asked
+    assert scene.hop.told[-1] == b"RCPT TO:<b@example.org>"
+    client.send(b"\r\nH")
+    until(lambda: scene.hop.told[-1] == b"DATA")
+    assert scene.gate.asked
+    client.send(b"\r\n.\r\n")
+    assert client.reply().startswith(b"250 ")
+
+
+def test_an_error_of_ours_lets_the_message_pass(scene: Stand) -> None:
+    """It is counted and told."""
+    scene.gate.answer = OSError("made up")
+    client = scene.connect()
+    client.begin()
+    client.say(b"DATA")
+    assert client.say(TEXT + b".").startswith(b"250 ")
+    assert scene.server.counters.gate_errors == 1
+    assert [event for event, _ in scene.said] == [Event.GATE_ERROR]
+
+
+def test_pipelined_commands_go_on_together(scene: Stand) -> None:
+    """The next hop gets a group at once, and DATA after it; replies come in order, the next envelope too."""
+    client = scene.connect()
+    client.reply()
+    client.say(b"EHLO client.example.com")
+    scene.gate.answer = LATER
+    envelope = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"
+    client.send(envelope)
+    assert [client.reply()[:3] for _ in range(3)] == [b"250", b"250", b"354"]
+    scene.gate.answer = None
+    client.send(TEXT + b".\r\nRSET\r\n" + envelope)
+    assert [client.reply()[:3] for _ in range(5)] == [b"250", b"250", b"250", b"250", b"354"]
+    client.send(TEXT + b".\r\nQUIT\r\n")
+    assert [client.reply()[:3] for _ in range(2)] == [b"250", b"221"]
+    assert len(scene.hop.messages) == 2
+
+
+def test_without_a_recipient_there_is_no_message(scene: Stand) -> None:
+    """Neither before MAIL, nor where the next hop has refused every recipient, in words that pass."""
+    client = scene.connect()
+    client.reply()
+    client.say(b"EHLO client.example.com")
+    assert client.say(b"DATA").startswith(b"554 ")
+    refused = b"550-5.1.1 No\r\n550 5.1.1 such user\r\n"
+    scene.hop.replies["RCPT"] = refused
+    client.send(b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n")
+    assert [client.reply() for _ in range(3)][1] == refused
+    assert not scene.gate.asked
+
+
+@pytest.mark.parametrize("verb", ["EHLO", "MAIL", "RCPT", "END", "VRFY", "RSET", "NOOP"])
+def test_what_the_next_hop_refuses_is_refused_in_its_words(scene: Stand, verb: str) -> None:
+    """Several lines, odd texts, bytes beyond ASCII."""
+    words = b"452-4.2.2 One\r\n452 4.2.2 \xc3\xbc % two \r\n"
+    client = scene.connect()
+    client.begin()
+    scene.hop.replies[verb] = words
+    if verb == "END":
+        client.say(b"DATA")
+        assert client.say(TEXT + b".") == words.replace(b" \r\n", b" \r\n")
+    else:
+        assert client.say(verb.encode() + b" x") == words
+
+
+def test_what_the_next_hop_answers_to_data_is_the_answer_to_the_message(scene: Stand) -> None:
+    """And the transaction is over on both sides."""
+    client = scene.connect()
+    client.begin()
+    scene.hop.replies["DATA"] = b"451 4.3.0 Not now\r\n"
+    assert client.say(b"DATA").startswith(b"354 ")
+    assert client.say(TEXT + b".") == b"451 4.3.0 Not now\r\n"
+    assert scene.hop.told[-1] == b"RSET"
+    client.envelope()
+
+
+@pytest.mark.parametrize("answer", [b"250 Fine\r\n", b"355 What\r\n"])
+def test_an_odd_answer_to_data_is_not_taken_for_yes(scene: Stand, answer: bytes) -> None:
+    """The client comes again."""
+    client = scene.connect()
+    client.begin()
+    scene.hop.replies["DATA"] = answer
+    client.say(b"DATA")
+    assert client.say(TEXT + b".").startswith(b"451 ")
+
+
+def test_smuggling_ends_nowhere(scene: Stand) -> None:
+    """A lone dot between anything but two CRLF: one message, refused; nothing of it is completed."""
+    for number, end in enumerate((b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n")):
+        client = scene.connect()
+        client.begin()
+        client.say(b"DATA")
+        client.send(TEXT + b"x" * 70_000 * (number % 2) + end + b"MAIL FROM:<evil@example.com>\r\n.\r\n")
+        assert client.reply().startswith(b"554 5.6.0 ")
+        client.close()
+    assert scene.hop.messages == []
+    assert not any(b"evil" in line for line in scene.hop.told)
+
+
+@pytest.mark.parametrize("line", [b"NOOP\nMAIL FROM:<x>", b"NOOP\rRSET", b"NO\0OP"])
+def test_a_command_line_holds_one_command(scene: Stand, line: bytes) -> None:
+    """What a next hop might take for two does not reach it."""
+    client = scene.connect()
+    client.reply()
+    before = len(scene.hop.told)
+    assert client.say(line).startswith(b"500 ")
+    assert len(scene.hop.told) == before
+
+
+def test_a_long_line_is_skipped(scene: Stand) -> None:
+    """It is refused, the next is taken."""
+    client = scene.connect()
+    client.reply()
+    assert client.say(b"NOOP " + b"x" * 200_000) == b"500 5.5.2 Line too long\r\n"
+    assert client.say(b"NOOP").startswith(b"250 ")
+
+
+def test_a_client_cannot_speak_for_another(scene: Stand) -> None:
+    """XCLIENT is ours to say; it is not even offered."""
+    client = scene.connect()
+    client.reply()
+    assert b"XCLIENT" not in client.say(b"EHLO client.example.com")
+    assert client.say(b"XCLIENT ADDR=192.0.2.1").startswith(b"502 ")
+    assert sum(line.startswith(b"XCLIENT") for line in scene.hop.told) == 1
+
+
+def test_chunks_pass(scene: Stand) -> None:
+    """BDAT (RFC 3030), pipelined, the header in pieces, any bytes."""
+    client = scene.connect()
+    client.begin()
+    first, second, third = TEXT[:40], TEXT[40:], b"\n.\n\0\r.\r\r\n.\r\n"
+    chunks = (b"BDAT %d\r\n%s" % (len(it), it) for it in (first, second))
+    client.send(b"".join(chunks) + b"BDAT %d LAST\r\n%s" % (len(third), third))
+    assert [client.reply()[:4] for _ in range(3)] == [b"250 "] * 3
+    assert scene.hop.messages == [first + second + third]
+    assert len(scene.gate.asked) == 1
+    assert len(scene.gate.asked[0][1]) == 1
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+def test_chunks_of_a_refused_message_never_become_a_message(scene: Stand, pieces: int) -> None:
+    """However its header is cut up: it gets no LAST chunk, the client sees the refusal."""
+    scene.gate.answer = LATER
+    client = scene.connect()
+    client.begin()
+    size = len(TEXT) // pieces + 1
+    cut = [TEXT[place : place + size] for place in range(0, len(TEXT), size)]
+    replies = []
+    for number, piece in enumerate(cut, 1):
+        last = b" LAST" if number == len(cut) else b""
+        client.send(b"BDAT %d%s\r\n%s" % (len(piece), last, piece))
+        replies.append(client.reply())
+        scene.hop.replies["BDAT"] = (
+            b"503 5.5.1 No transaction\r\n" if b"RSET" in scene.hop.told else b"250 Ok\r\n"
+        )
+        if not replies[-1].startswith(b"250"):
+            break
+    assert replies[-1] == LATER.encode() + b"\r\n"
+    assert scene.hop.told[-1] == b"RSET"
+    assert scene.hop.messages == []
+    scene.gate.answer = None
+    scene.hop.replies.pop("BDAT", None)
+    client.envelope()
+    client.send(b"BDAT %d LAST\r\n%s" % (len(TEXT), TEXT))
+    assert client.reply().startswith(b"250 ")
+
+
+def test_a_chunk_without_a_size_ends_the_session(scene: Stand) -> None:
+    """Nobody knows what of the rest is commands."""
+    client = scene.connect()
+    client.begin()
+    assert client.say(b"BDAT many").startswith(b"501 ")
+    assert client.reply() == b""
+
+
+def test_with_the_next_hop_away_the_client_comes_again() -> None:
+    """421 in place of a greeting."""
+    with stand() as scene:
+        scene.hop.close()
+        client = scene.connect()
+        assert client.reply().startswith(b"421 4.4.1 proxy.example.org ")
+        assert client.reply() == b""
+        until(lambda: scene.said)
+        assert [event for event, _ in scene.said] == [Event.NEXT_HOP]
+        assert scene.server.counters.next_hop_errors == 1
+
+
+@pytest.mark.parametrize("moment", ["RCPT", "DATA", "CONTENT", "EHLO", "."])
+def test_a_next_hop_that_dies_loses_no_message(scene: Stand, moment: str) -> None:
+    """Whenever it does: the client gets a 421, and there is no half message."""
+    client = scene.connect()
+    client.begin()
+    scene.hop.hang_up_in = moment
+    if moment == ".":
+        scene.hop.hang_up_in = "CONTENT"
+    if moment in ("RCPT", "EHLO"):
+        assert client.say(moment.encode() + b" TO:<c@example.org>").startswith(b"421 ")
+    else:
+        client.say(b"DATA")
+        client.send(TEXT)
+        for _ in range(50):
+            client.send(b"x" * 998 + b"\r\n")
+        client.send(b".\r\n")
+        assert client.reply().startswith(b"421 ")
+    assert client.reply() == b""
+    assert scene.hop.messages == []
+
+
+def test_what_the_next_hop_says_unasked_reaches_the_client(scene: Stand) -> None:
+    """It shuts down while the client is silent."""
+    client = scene.connect()
+    client.begin()
+    scene.hop.say(b"421 4.3.2 Shutting down\r\n")
+    assert client.reply() == b"421 4.3.2 Shutting down\r\n"
+    assert client.reply() == b""
+
+
+def test_a_client_that_hangs_up_leaves_no_half_message(scene: Stand) -> None:
+    """The next hop is cut off before the dot."""
+    client = scene.connect()
+    client.begin()
+    client.say(b"DATA")
+    client.send(TEXT + b"half a li")
+    until(lambda: b"DATA" in scene.hop.told)
+    client.close()
+    until(lambda: scene.hop.cut_off)
+    until(lambda: not scene.server.open)
+    assert scene.hop.messages == []
+
+
+def test_a_next_hop_that_turns_the_client_away_is_heard(scene: Stand) -> None:
+    """Its greeting is the client's."""
+    scene.hop.replies["XCLIENT"] = b"554 5.7.1 Blocked by us\r\n"
+    client = scene.connect()
+    assert client.reply() == b"554 5.7.1 Blocked by us\r\n"
+
+
+def test_without_xclient_nothing_passes(scene: Stand) -> None:
+    """The next hop would take every client for us, whom it may trust: better no mail than an open relay."""
+    scene.hop.replies["EHLO"] = b"250-mx.example.org\r\n250 PIPELINING\r\n"
+    client = scene.connect()
+    assert client.reply().startswith(b"421 ")
+    until(lambda: scene.said)
+    assert "does not offer XCLIENT" in scene.said[0][1]
+
+
+def test_a_silent_client_is_told_and_left() -> None:
+    """After the time that RFC 5321 gives it, here a short one."""
+    with stand(timeouts=Timeouts(command=0.1, content=0.1)) as scene:
+        client = scene.connect()
+        client.reply()
+        assert client.reply().startswith(b"421 4.4.2 ")
+        client = scene.connect()
+        client.begin()
+        client.say(b"DATA")
+        client.send(TEXT)
+        assert client.reply().startswith(b"421 4.4.2 ")
+        until(lambda: scene.hop.cut_off)
+        assert scene.hop.messages == []
+
+
+def test_a_slow_next_hop_is_given_up() -> None:
+    """Its word on a message does not come: the client comes again."""
+    with stand(timeouts=Timeouts(end=0.1)) as scene:
+        client = scene.connect()
+        client.begin()
+        client.say(b"DATA")
+        scene.hop.slow.clear()
+        client.send(TEXT + b".\r\n")
+        assert client.reply().startswith(b"421 4.4.1 ")
+
+
+def test_who_is_one_too_many_is_told_to_come_again() -> None:
+    """With a 421."""
+    with stand(Limits(connections=1)) as scene:
+        first = scene.connect()
+        first.reply()
+        assert scene.connect().reply().startswith(b"421 4.3.2 ")
+        assert first.say(b"NOOP").startswith(b"250 ")
+        assert scene.server.counters.overloads == 1
+
+
+def test_when_the_door_closes_clients_are_told(scene: Stand) -> None:
+    """421; and a message under way is not completed."""
+    idle, busy = scene.connect(), scene.connect()
+    idle.reply()
+    busy.begin()
+    busy.say(b"DATA")
+    busy.send(TEXT)
+    until(lambda: scene.hop.told[-1] == b"DATA")
+    scene.close_door()
+    assert idle.reply().startswith(b"421 4.3.2 ")
+    assert busy.reply() == b""
+    assert scene.hop.messages == []
+
+
+def test_a_long_message_waits_for_a_slow_next_hop(scene: Stand) -> None:
+    """The client cannot send more than the buffers hold: no message is kept in memory."""
+    client = scene.connect()
+    client.begin()
+    client.say(b"DATA")
+    scene.hop.slow.clear()
+    client.socket.settimeout(1)
+    with pytest.raises(TimeoutError):
+        client.send((b"x" * 998 + b"\r\n") * 32_000)
+    (connection,) = scene.server.open
+    assert len(connection._buffer) < 1 << 20  # type: ignore[attr-defined]
+    scene.hop.slow.set()
+
+
+def test_a_proxy_tells_by_xclient_unless_told_otherwise() -> None:
+    """The one way by which the next hop decides as though there was no proxy."""
+    assert Proxy("x", None).tell is Tell.XCLIENT  # type: ignore[arg-type]
