@@ -35,3 +35,7 @@ class RecordingGate:
     def ask_early(self, session: Session, transaction: str) -> str | None:
         """The same without a message."""
         return self.ask(session, (), f"early {transaction}")
+
+    def milters_for(self, client_ip: str) -> str | None:
+        """The same for a client's address."""
+        return self.ask(Session(client_ip=client_ip), (), "")

@@ -40,6 +40,9 @@ class Gate(Protocol):
     def ask_early(self, session: Session, transaction: str) -> str | None:
         """The reply at a step of a transaction (MAIL, RCPT) where no header is known yet."""
 
+    def milters_for(self, client_ip: str) -> str | None:
+        """What takes the place of ``smtpd_milters`` for the client's next session; None: nothing does."""
+
 
 class Event(StrEnum):
     """What the door has to say for itself. A closed set."""
@@ -234,7 +237,7 @@ class Door:
             return accepted
         if line.startswith("4"):
             self.counters.refused_4xx += 1
-        else:
+        elif line.startswith("5"):
             self.counters.refused_5xx += 1
         return answer
 

@@ -8,11 +8,21 @@ import msgspec
 from msgspec import Struct
 
 from wehr.catalogue import Catalogue
+from wehr.doors.clients import Clients, Terms
 from wehr.doors.early import Early
 from wehr.doors.probe import REPLY as PROBED
 from wehr.doors.probe import is_probe
 from wehr.doors.verdict import Verdict
-from wehr.evidence import Confidence, Own, Relation, Session, Sighting, handover, sighting
+from wehr.evidence import (
+    Confidence,
+    Own,
+    Relation,
+    Session,
+    Sighting,
+    client_network,
+    handover,
+    sighting,
+)
 from wehr.ledger import Entry, Ledger, reference
 from wehr.policy import (
     Action,
@@ -28,8 +38,11 @@ from wehr.policy import (
     mildest,
     reply,
 )
+from wehr.policy.scope import DEFAULT_TENANT
 
 _DAY = 86_400
+_OTHERS = frozenset((Reason.OTHER_SOFTWARE, Reason.EXCHANGE_ONLINE))
+"""Why a message is no case for Wehr that comes from a system which is known to be another."""
 
 
 class Setting(Struct, frozen=True):
@@ -47,6 +60,8 @@ class Setting(Struct, frozen=True):
     """The families that the catalogue knows: nothing is remembered of others."""
     let_through: float = 600.0
     """Seconds between two transactions of a client refused early that go on to the headers."""
+    passing: Terms | None = None
+    """When clients that show nothing but other systems pass unseen; None: never."""
 
 
 class Gate:
@@ -86,6 +101,7 @@ class Gate:
         self._on_error = on_error
         self._today: tuple[float, date] = (0.0, date.min)
         self._early = Early()
+        self.clients = Clients()
 
     def at(self, door: str) -> "AtDoor":
         """The gate as the door of this name asks it."""
@@ -120,6 +136,31 @@ class Gate:
             self._failed(error)
             return None
 
+    def milters_for(self, client_ip: str) -> str | None:
+        """What takes the place of Postfix's ``smtpd_milters`` for the client's next session; None: nothing.
+
+        Only clients pass that were busy for weeks with nothing but other systems' mail, from a network in
+        which no server is known; and of their sessions a share is watched. Never raises.
+        """
+        try:
+            return self._milters_for(client_ip)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(error)
+            return None
+
+    def _milters_for(self, client_ip: str) -> str | None:
+        setting = self.setting
+        terms, network = setting.passing, client_network(client_ip)
+        if terms is None or not network:
+            return None
+        for tenant in (DEFAULT_TENANT, *(tenant.name for tenant in setting.policy.tenants)):
+            for key in self._ledger.in_network(tenant, network):
+                state = self._ledger.get(key)
+                if state and (state.direct_at or not terms.relays):
+                    return None
+        passes = self.clients.passes(client_ip, self._clock(), terms, self.secret)
+        return terms.milters if passes else None
+
     def _failed(self, error: Exception) -> None:
         self.counts[Action.ACCEPT, Reason.INTERNAL_ERROR] += 1
         self._on_error(error)
@@ -143,7 +184,11 @@ class Gate:
                 return Verdict(decision, PROBED)
             self.counts[Action.ACCEPT, decision.reason] += 1
             self._early.forget(client, now + setting.policy.memory_days * _DAY)
+            if setting.passing and client is session and decision.reason in _OTHERS:
+                self.clients.saw_other(client.client_ip, now, setting.passing)
             return Verdict(decision)
+        if setting.passing and (seen.relation is Relation.DIRECT or not setting.passing.relays):
+            self.clients.saw_server(client.client_ip)
         entries = [self._judge(seen, it, session, now, queue_id=queue_id, door=door) for it in scopes]
         decision = mildest(entry.decision for entry in entries)
         for entry, scope in zip(entries, scopes, strict=True):
@@ -308,6 +353,10 @@ class AtDoor:
     def ask_early(self, session: Session, transaction: str) -> str | None:
         """As `Gate.ask_early`."""
         return self._gate.ask_early(session, transaction, self._door)
+
+    def milters_for(self, client_ip: str) -> str | None:
+        """As `Gate.milters_for`."""
+        return self._gate.milters_for(client_ip)
 
 
 def _accepted(entry: Entry) -> Entry:

@@ -156,6 +156,11 @@ class Ledger:
             self._drop(key)
         return len(gone)
 
+    def in_network(self, tenant: str, network: str) -> tuple[ServerKey, ...]:
+        """A tenant's servers in a client network."""
+        known = self._networks.get((tenant, network))
+        return tuple(known.names) if known else ()
+
     def excerpt(self, keys: Iterable[ServerKey]) -> "Ledger":
         """A ledger of these servers and their neighbours, as far as they are remembered: for another thread."""
         found = Ledger(self.limits, mixed_enforced=self.mixed_enforced)

@@ -15,7 +15,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from wehr.doors.clients import Terms
 from wehr.ledger import Retention
+from wehr.notices.settings import Notices
 from wehr.policy import Policy
 from wehr.service.toml_lines import dotted, line_of
 from wehr.web.settings import WebSettings
@@ -120,6 +122,43 @@ class Line(Door, frozen=True, forbid_unknown_fields=True):
 
 class PolicyService(Door, frozen=True, forbid_unknown_fields=True):
     """The door for Postfix's check_policy_service. Without an address or socket it is closed."""
+
+
+class Socketmap(Door, frozen=True, forbid_unknown_fields=True):
+    """The door for Postfix's smtpd_milter_maps, which lets sessions of well-known clients pass unseen.
+
+    Without an address or socket it is closed.
+    """
+
+    milters: Annotated[
+        str,
+        Meta(
+            pattern="^[!-~][ -~]*$",
+            description="What takes the place of smtpd_milters for such a client: DISABLE, which turns off "
+            "every milter, or those other than Wehr as smtpd_milters names them.",
+        ),
+    ] = "DISABLE"
+    days: Annotated[
+        int, Meta(ge=1, le=30, description="Of the last 30 days, those on which it must have been busy.")
+    ] = 14
+    daily: Annotated[int, Meta(ge=1, description="Messages that make a busy day, in one worker.")] = 20
+    one_in: Annotated[
+        int, Meta(ge=2, le=1000, description="One in so many of its sessions is watched all the same.")
+    ] = 20
+    relays: Annotated[
+        bool,
+        Meta(
+            description="Whether a client may pass behind which Exchange servers stand, that are only "
+            "reported: they are then seen in the watched sessions alone."
+        ),
+    ] = False
+
+    @property
+    def terms(self) -> Terms | None:
+        """When a client passes; None if the door is closed."""
+        if not self.listen and not self.socket:
+            return None
+        return Terms(self.milters, self.days, self.daily, self.one_in, self.relays)
 
 
 class Http(Door, frozen=True, forbid_unknown_fields=True):
@@ -272,10 +311,12 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     milter: Milter = Milter()
     line: Line = Line()
     policy_service: PolicyService = PolicyService()
+    socketmap: Socketmap = Socketmap()
     http: Http = Http()
     catalogue: Catalogue = Catalogue()
     store: Store = Store()
     policy: Policy = Policy()
+    notices: Notices = Notices()
     web: Web = Web()
     log: Log = Log()
 

@@ -12,12 +12,14 @@ from wehr.doors.http import HttpServer
 from wehr.doors.line import LineServer
 from wehr.doors.milter import MilterServer
 from wehr.doors.policy_service import PolicyServer
+from wehr.doors.socketmap import SocketmapServer
 from wehr.service import config as settings
 
 DOORS: Final[Mapping[str, Callable[..., Door]]] = {
     "milter": MilterServer,
     "line": LineServer,
     "policy_service": PolicyServer,
+    "socketmap": SocketmapServer,
     "http": HttpServer,
 }
 """What listens, by the name of its table in the configuration."""

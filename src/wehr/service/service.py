@@ -19,6 +19,7 @@ from wehr.policy.types import Mode
 from wehr.service.clock import Clock, SteadyClock, system_clock
 from wehr.service.config import Config, Store
 from wehr.service.doors import DOORS, Sockets, open_doors
+from wehr.service.known_clients import KnownClients
 from wehr.service.listeners import PUBLIC, WEB, Listeners
 from wehr.service.logs import RateLimited
 from wehr.service.memory import Memory
@@ -66,6 +67,7 @@ class Service:
         self.pages: list[str] = []
         self.memory = Memory(config, folder, self.clock, worker, self._judge_anew)
         self._sockets = sockets
+        self._worker = worker
         self._warn = RateLimited(clock, log.warning)
         self._error = RateLimited(clock, log.error)
         self._closing = AsyncExitStack()
@@ -124,6 +126,10 @@ class Service:
             on_error=lambda error: self._error("message accepted after an error", error=repr(error)[:500]),
         )
         self._judge_anew()
+        if self.config.socketmap.terms:
+            clients = KnownClients(self.gate.clients, self.folder.path, self._worker)
+            self._closing.push_async_callback(clients.stop)
+            await clients.start()
         await self._open_doors()
 
     def _record(self, entry: Entry) -> None:
@@ -157,6 +163,7 @@ class Service:
             config.status_url.rstrip("/"),
             frozenset(catalogue.software()),
             config.let_through_minutes * 60.0,
+            None if self.memory.doubt else config.socketmap.terms,
         )
 
     def _load_catalogue(self, config: Config) -> Catalogue:
