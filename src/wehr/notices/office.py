@@ -1,0 +1,186 @@
+"""From what a store holds to letters in its outbox: who stands where, what is due, and how it is written."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from wehr.ledger import ServerRow, Store
+from wehr.ledger.outbox import Draft, Item, Kind, Outbox, State
+from wehr.ledger.report import Basis
+from wehr.notices import letters
+from wehr.notices.contacts import Book, Whom, read_book
+from wehr.notices.due import Manners, due
+from wehr.notices.letters import Thread, Writer
+from wehr.notices.render import Letter, Rendered, Templates
+from wehr.notices.servers import Found, describe, survey
+from wehr.notices.settings import Notices
+from wehr.notices.types import LADDER, Notice, Past, Reason
+
+_DAY: Final = 86_400.0
+_SERVERS: Final = 1_000_000
+
+
+class Office(Struct, frozen=True):
+    """Everything that writing takes, besides the store and the time."""
+
+    settings: Notices
+    book: Book
+    templates: Templates
+    writer: Writer
+    status_url: str = ""
+
+    def link(self, ref: str) -> str:
+        """The public page of a server, as replies name it."""
+        return f"{self.status_url.rstrip('/')}/s/{ref}" if self.status_url else ""
+
+
+def open_office(
+    settings: Notices, folder: Path, *, host: str, status_url: str, contact: str, now: float
+) -> Office:
+    """Read what is configured: addresses and templates.
+
+    Args:
+        settings: what is configured.
+        folder: the state folder, which relative paths are inside of.
+        host: this receiver's name.
+        status_url: where its public pages are; "" for none.
+        contact: whom the administrators of a refused server may write to.
+        now: UTC seconds since 1970.
+    """
+    sender = settings.sender or f"postmaster@{host}"
+    reply_to = settings.reply_to or (contact if "@" in contact and ":" not in contact else sender)
+    return Office(
+        settings,
+        read_book(settings, folder, datetime.fromtimestamp(now, UTC)),
+        Templates(folder / settings.templates if settings.templates else None),
+        Writer(sender, reply_to, settings.operator or host, host),
+        status_url,
+    )
+
+
+class Round(Struct, frozen=True):
+    """All servers that may be written about, as they stand at one moment."""
+
+    office: Office
+    basis: Basis
+    found: Mapping[str, Found]
+    stopped: frozenset[str]
+    """Addresses that are not written to any more."""
+    secret: bytes
+
+    def whom_to(self, notice: Notice) -> tuple[Whom, tuple[str, ...]]:
+        """Whose the servers are, and the addresses; none if there is nobody to write to."""
+        servers = [self.found[ref] for ref in notice.servers]
+        whom = servers[0].whom
+        ips = dict.fromkeys(server.row.client_ip for server in servers)
+        return whom, self.office.book.addresses(whom, ips, self.stopped)
+
+    def letter(self, notice: Notice) -> Letter:
+        """What the templates are given."""
+        office = self.office
+        return Letter(
+            notice.reason,
+            notice.organisation,
+            tuple(describe(self.found[ref], self.basis, office.link) for ref in notice.servers),
+            notice.cves,
+            date.fromisoformat(notice.episode) if notice.reason is Reason.FLOOR else None,
+            office.writer.operator,
+            office.writer.host,
+            office.writer.reply_to,
+        )
+
+    def texts(self, notice: Notice) -> tuple[Rendered, ...]:
+        """The notice in each language that its readers may want."""
+        whom, _ = self.whom_to(notice)
+        letter = self.letter(notice)
+        return tuple(
+            self.office.templates.notice(letter, language) for language in self.office.book.language(whom)
+        )
+
+    def draft(self, notice: Notice, previous: str = "") -> Draft:
+        """The notice as it goes into the outbox; without recipients if there is nobody to write to."""
+        _, to = self.whom_to(notice)
+        key = (notice.tenant, notice.organisation)
+        writer = self.office.writer
+        name = letters.identity(writer, self.secret, "notice", *key, notice.reason, notice.episode)
+        root = letters.identity(writer, self.secret, "thread", *key)
+        thread = Thread(name, root, previous)
+        letter = self.letter(notice)
+        body = b""
+        if to:
+            texts = self.texts(notice)
+            body = letters.notice(letter, texts, writer, to, thread=thread, now=self.basis.now)
+        episode, servers = notice.episode, notice.servers
+        return Draft(Kind.NOTICE, *key, notice.reason.value, episode, to, servers, notice.cves, name, body)
+
+
+def look_round(office: Office, store: Store, basis: Basis, tenants: Sequence[str]) -> Round:
+    """Ask a store where the servers of some tenants stand."""
+    oldest = basis.now - basis.policy.silent_days * _DAY
+    rows: list[ServerRow] = []
+    for tenant in tenants:
+        rows += store.servers(tenant=tenant, seen_since=oldest, limit=_SERVERS)
+
+    def whom(row: ServerRow) -> Whom:
+        return office.book.whom(row.key.name, row.client_name, row.client_ip, row.key.network)
+
+    found = {one.row.ref: one for one in survey(rows, basis, whom)}
+    stopped = frozenset(Outbox(store).stopped_contacts())
+    return Round(office, basis, found, stopped, store.secret)
+
+
+def choose(
+    one: Round, known: Sequence[Item], most: int | None = None
+) -> tuple[list[Notice], list[int], Callable[[Notice], str]]:
+    """What is due, the most urgent first; the ids that are overtaken; what each follows.
+
+    Args:
+        one: where the servers stand.
+        known: all notices there have been.
+        most: no more than this.
+    """
+    office, now = one.office, one.basis.now
+    places = [found.place for found in one.found.values()]
+    manners = Manners(gather=office.settings.gather_hours * 3600.0)
+    plan = due(now, places, map(past, known), manners)
+    urgency = {reason: -rank for rank, reason in enumerate((Reason.CURED, Reason.FLOOR, *LADDER))}
+    notices = sorted(plan.notices, key=lambda notice: urgency.get(notice.reason, -len(urgency)))[:most]
+    latest = {
+        (item.tenant, item.organisation): item.message_id
+        for item in sorted(known, key=lambda item: item.changed)
+        if item.state is State.SENT
+    }
+    return notices, list(plan.withdrawn), lambda notice: latest.get((notice.tenant, notice.organisation), "")
+
+
+def plan_notices(one: Round, outbox: Outbox) -> list[Draft]:
+    """Put what is due into the outbox, no more than leaves it within the hour."""
+    if outbox.stopped():
+        return []
+
+    def draft(known: Sequence[Item]) -> tuple[Iterable[Draft], list[int]]:
+        waiting = sum(item.state is State.WAITING for item in known)
+        room = max(0, one.office.settings.per_hour - waiting)
+        notices, withdrawn, previous = choose(one, known, room)
+        return [one.draft(notice, previous(notice)) for notice in notices], withdrawn
+
+    return outbox.plan(Kind.NOTICE, draft, one.basis.now)
+
+
+def past(item: Item) -> Past:
+    """A row of the outbox as what was written before."""
+    return Past(
+        tenant=item.tenant,
+        organisation=item.organisation,
+        reason=Reason(item.reason),
+        episode=item.episode,
+        servers=item.servers,
+        cves=item.cves,
+        id=item.id,
+        at=item.changed,
+        waiting=item.state is State.WAITING,
+        withdrawn=item.state is State.WITHDRAWN,
+    )
