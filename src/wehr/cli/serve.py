@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from socket import socket as Socket  # noqa: N812 - a parameter is called socket
@@ -14,6 +15,7 @@ from msgspec import Struct
 
 from wehr.cli.config import file_option, read
 from wehr.cli.output import BadUse
+from wehr.ledger import LedgerError, open_store
 from wehr.service.config import Config, find, split_address
 from wehr.service.listeners import Listeners
 from wehr.service.logs import configure
@@ -210,10 +212,35 @@ def _welcome(config: Config, folder: StateFolder, addresses: list[str], pages: l
             "Put this line into Postfix's main.cf and run 'postfix reload':",
             *lines,
             "Then 'wehr report' lists the out-of-date servers seen. Ctrl-C ends it.",
-            *(f"Pages: {page}" for page in pages),
+            *_pages(config, folder, pages),
             "Ready.",
         )
     )
+
+
+def _pages(config: Config, folder: StateFolder, pages: list[str]) -> list[str]:
+    """Where the pages are, and, as long as nobody can log in, a link that lets the first one in."""
+    if not pages:
+        return []
+    from wehr.web.access.accounts import INVITED_HOURS, Accounts
+
+    home = config.web.url.rstrip("/") or pages[0].rstrip("/")
+    try:
+        with open_store(config.store.at(folder.path), create=False) as store:
+            secret = Accounts(store).first(time.time())
+    except LedgerError:
+        secret = None  # the store is away; the log says so
+    return [
+        f"Pages: {home}/",
+        *(
+            [
+                f"Become their administrator, once, within {INVITED_HOURS} hours:",
+                f"{home}/invitation/{secret}",
+            ]
+            if secret
+            else []
+        ),
+    ]
 
 
 def _many(config: Config) -> str:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """The newest migration."""
 
 metadata: Final = MetaData()
@@ -207,3 +207,56 @@ stopped_contacts: Final = Table(
     Column("why", Text, nullable=False),
 )
 """Addresses that mail came back from: they are not written to any more."""
+
+accounts: Final = Table(
+    "accounts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("tenants", Text, nullable=False),
+    Column("password", Text, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created", Double, nullable=False),
+)
+"""Who may log in to the pages. ``tenants`` is JSON, ``password`` an argon2 hash."""
+
+invitations: Final = Table(
+    "invitations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("tenants", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("expires", Double, nullable=False),
+)
+"""One-time links to set a password, by the hash of their secret. Empty: the guest chooses a name."""
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("seen", Double, nullable=False),
+    Column("client_ip", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Index("sessions_of_account", "account"),
+)
+"""Who is logged in, by the hash of what their browser holds."""
+
+tokens: Final = Table(
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("tenants", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("used", Double, nullable=False),
+    Column("revoked", Boolean, nullable=False),
+)
+"""What programs log in with, by a part that is no secret; of the other part only the hash is kept."""

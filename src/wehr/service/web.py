@@ -12,6 +12,8 @@ from starlette.types import ASGIApp
 from wehr.ledger import Store
 from wehr.service.listeners import PUBLIC, WEB
 from wehr.web.access.closed import Closed
+from wehr.web.access.gatekeeper import Gatekeeper
+from wehr.web.access.pages import AccessPages
 from wehr.web.app import create_app
 from wehr.web.house import House
 from wehr.web.pages import PAGES, PUBLIC_PAGES
@@ -36,10 +38,12 @@ async def open_pages(
     stores = Stores(opener)
     closing.push_async_callback(asyncio.to_thread, stores.close)
     house = House(source, stores)
-    for name, pages in ((WEB, PAGES), (PUBLIC, PUBLIC_PAGES)):
-        if sockets.get(name):
-            app = create_app(house, pages, Closed(), settings)
-            await _serve(app, sockets[name], closing)
+    if sockets.get(WEB):
+        gatekeeper = Gatekeeper(house, settings)
+        pages = (*PAGES, *AccessPages(gatekeeper).pages)
+        await _serve(create_app(house, pages, gatekeeper, settings), sockets[WEB], closing)
+    if sockets.get(PUBLIC):
+        await _serve(create_app(house, PUBLIC_PAGES, Closed(), settings), sockets[PUBLIC], closing)
 
 
 class _Server(uvicorn.Server):

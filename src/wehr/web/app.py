@@ -13,17 +13,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from wehr.ledger import LedgerError
+from wehr.web.cookies import LANGUAGE, VISIT, set_cookie
 from wehr.web.guard import Guard
 from wehr.web.house import House
 from wehr.web.languages import LANGUAGES, N_, choose
 from wehr.web.render import Renderer
 from wehr.web.settings import WebSettings
 from wehr.web.stores import Busy
-from wehr.web.visit import Need, Page, Visit, Visitor
+from wehr.web.visit import Page, Visit, Visitor
 
 log = structlog.get_logger()
 
-_LANGUAGE_COOKIE = "wehr_language"
 _YEAR = 31_536_000
 
 
@@ -62,7 +62,7 @@ def create_app(
     shared = {"menu": menu, "facts": lambda: house.present.facts}
 
     def renderer(request: Request) -> Renderer:
-        wanted = (request.query_params.get("lang"), request.cookies.get(_LANGUAGE_COOKIE))
+        wanted = (request.query_params.get("lang"), request.cookies.get(LANGUAGE))
         return Renderer(choose(wanted, request.headers.get("accept-language", "")), shared)
 
     def endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
@@ -73,7 +73,12 @@ def create_app(
                 return await access.refuse(visit, page)
             if request.method not in {"GET", "HEAD", "OPTIONS"}:
                 await access.check(request, page, visitor)
-            return _remembering(request, await page.endpoint(visit))
+            response = await page.endpoint(visit)
+            if visitor.fresh:
+                set_cookie(request, response, VISIT, visitor.fresh)
+            if (language := request.query_params.get("lang")) and language in LANGUAGES:
+                set_cookie(request, response, LANGUAGE, language, max_age=_YEAR)
+            return response
 
         return answer
 
@@ -92,21 +97,13 @@ def create_app(
     app.router.redirect_slashes = False
     facts = house.present.facts
     settings = settings or WebSettings()
-    hosts = (*settings.allowed_hosts, facts.host_name, _host(facts.status_url))
+    hosts = (*settings.allowed_hosts, facts.host_name, _host(settings.url), _host(facts.status_url))
     return Guard(app, settings, hosts)
 
 
 def _host(url: str) -> str:
     """The host's name in an address."""
     return url.partition("://")[2].partition("/")[0].partition(":")[0]
-
-
-def _remembering(request: Request, response: Response) -> Response:
-    """Keep a language that was asked for."""
-    language = request.query_params.get("lang")
-    if language and language in LANGUAGES:
-        response.set_cookie(_LANGUAGE_COOKIE, language, max_age=_YEAR, httponly=True, samesite="lax")
-    return response
 
 
 _TEXTS: Mapping[int, str] = {
@@ -135,6 +132,3 @@ async def _failure(visit: Visit, error: Exception) -> Response:
     response = await visit.page("error.html", status, heading=HTTPStatus(status).phrase, text=text)
     response.headers.update(headers or {})
     return response
-
-
-__all__ = ["Access", "Need", "create_app"]

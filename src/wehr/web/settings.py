@@ -1,6 +1,7 @@
 """What may be set of the pages, but for where they listen."""
 
 import ipaddress
+import re
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -9,10 +10,14 @@ from msgspec import Meta, Struct
 class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Whom the pages answer, and how long."""
 
+    url: Annotated[
+        str,
+        Meta(description="Where operators reach the pages, for links to them; empty: the first address."),
+    ] = ""
     allowed_hosts: Annotated[
         tuple[str, ...],
         Meta(
-            description="Names by which the pages are reached, beside localhost, host_name, the name in "
+            description="Names by which the pages are reached, beside localhost, host_name, those in url and "
             "status_url, and any address."
         ),
     ] = ()
@@ -38,6 +43,8 @@ class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 60
 
     def __post_init__(self) -> None:
+        if self.url and not re.fullmatch(r"https?://[!-~]{1,200}", self.url):
+            raise ValueError("url must be an http or https address without spaces")
         for network in self.trusted_proxies:
             ipaddress.ip_network(network, strict=False)
         if self.user_header and not self.trusted_proxies:

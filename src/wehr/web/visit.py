@@ -54,6 +54,10 @@ class Visitor(Struct, frozen=True):
     """What a form must send back as ``csrf``."""
     session: str = ""
     """The session's id, as the store knows it; empty for tokens and trusted proxies."""
+    fresh: str = ""
+    """A new secret that tells this browser apart from now on; empty if it has one."""
+    token: str = ""
+    """The id of the API token that they show."""
 
     def sees(self, tenant: str) -> bool:
         """Whether a tenant's servers are theirs to see; the empty tenant stands for all of them."""
@@ -122,4 +126,6 @@ class Page(Struct, frozen=True):
     methods: Sequence[str] = ("GET",)
     menu: str = ""
     token: bool = False
-    """Whether an API token opens it; then no form's token is asked for."""
+    """Whether it is of the API: opened by a token, and by nothing else."""
+    form: bool = False
+    """Whether it shows a form to strangers, who are then told apart by a cookie."""

@@ -1,0 +1,192 @@
+"""Logging in and out, taking an invitation, and one's own account."""
+
+import asyncio
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from wehr.ledger import Store
+from wehr.web.access.accounts import Account, AccountError, Accounts
+from wehr.web.access.gatekeeper import Gatekeeper
+from wehr.web.access.passwords import MOST, hash_password, is_right, outdated, weakness
+from wehr.web.access.sessions import Sessions
+from wehr.web.cookies import SESSION, drop_cookie, set_cookie
+from wehr.web.languages import N_
+from wehr.web.visit import Need, Page, Visit
+
+log = structlog.get_logger()
+
+_AT_ONCE: Final = 2
+"""Passwords that are checked at a time, for each takes 64 MiB."""
+
+
+class AccessPages:
+    """The pages of one gatekeeper."""
+
+    def __init__(self, gatekeeper: Gatekeeper) -> None:
+        self._gatekeeper = gatekeeper
+        self._hashing = asyncio.Semaphore(_AT_ONCE)
+
+    @property
+    def pages(self) -> tuple[Page, ...]:
+        """What there is to see."""
+        nothing, read = Need.NOTHING, Need.READ
+        return (
+            Page("/login", self._login_form, nothing, "login", form=True),
+            Page("/login", self._login, nothing, "log-in", ("POST",), form=True),
+            Page("/logout", self._logout, read, "log-out", ("POST",)),
+            Page("/invitation/{secret}", self._invitation_form, nothing, "invitation", form=True),
+            Page("/invitation/{secret}", self._invitation, nothing, "accept", ("POST",), form=True),
+            Page("/account", self._account, read, "account"),
+            Page("/account/password", self._password, read, "set-password", ("POST",)),
+            Page("/account/sessions", self._end_session, read, "end-session", ("POST",)),
+        )
+
+    # Logging in and out
+
+    async def _login_form(self, visit: Visit, error: str = "", status: int = 200) -> Response:
+        wanted = visit.query.get("next", "")
+        return await visit.page("login.html", status, error=error, next=_inside(wanted))
+
+    async def _login(self, visit: Visit) -> Response:
+        form = await visit.form()
+        name, password = form.get("name", "").strip()[:200], form.get("password", "")[: MOST + 1]
+        client, now = _client(visit), visit.house.now()
+        attempts = self._gatekeeper.attempts
+        if wait := attempts.wait(name, client, now):
+            response = await self._login_form(visit, N_("Too many attempts. Wait a moment."), 429)
+            response.headers["Retry-After"] = str(int(wait) + 1)
+            return response
+        # Before the password is looked at: who asks many times at once has all of them counted.
+        attempts.failed(name, client, now)
+        account = await visit.house.ask(lambda store: Accounts(store).get(name))
+        usable = account is not None and not account.disabled
+        kept = account.password if account and usable else ""
+        async with self._hashing:
+            right = await visit.house.work(lambda: is_right(kept, password))
+        if not right or account is None:
+            log.warning("login refused", name=name, client=client)
+            return await self._login_form(visit, N_("This name and password do not fit."), 401)
+        attempts.succeeded(account.name, client)
+        if outdated(kept):
+            await self._rehash(visit, account, password)
+        response = RedirectResponse(_inside(form.get("next", "")) or "/", 303)
+        await self._begin(visit, response, account)
+        return response
+
+    async def _rehash(self, visit: Visit, account: Account, password: str) -> None:
+        async with self._hashing:
+            kept = await visit.house.work(lambda: hash_password(password))
+        await visit.house.ask(lambda store: Accounts(store).rehash(account.name, kept))
+
+    async def _begin(self, visit: Visit, response: Response, account: Account) -> None:
+        """Log in: always under a new secret, so that one that was planted is worth nothing."""
+        request, now = visit.request, visit.house.now()
+        old, agent = request.cookies.get(SESSION, ""), request.headers.get("user-agent", "")
+        client = _client(visit)
+
+        def begin(store: Store) -> str:
+            return self._sessions(store).begin(account, client, agent, old=old, now=now)
+
+        secret = await visit.house.ask(begin)
+        set_cookie(request, response, SESSION, secret, max_age=int(self._gatekeeper.lifetime.whole))
+
+    async def _logout(self, visit: Visit) -> Response:
+        visitor, now = visit.visitor, visit.house.now()
+        await visit.house.ask(lambda store: self._sessions(store).end(visitor.session, visitor.name, now))
+        response = visit.redirect("login")
+        drop_cookie(visit.request, response, SESSION)
+        return response
+
+    # Invitations
+
+    async def _invitation_form(self, visit: Visit, error: str = "", status: int = 200) -> Response:
+        secret, now = visit.path["secret"], visit.house.now()
+        invited = await visit.house.ask(lambda store: Accounts(store).invitation(secret, now))
+        if invited is None:
+            raise HTTPException(404)
+        return await visit.page("invitation.html", status, invited=invited, error=error)
+
+    async def _invitation(self, visit: Visit) -> Response:
+        form = await visit.form()
+        secret, now = visit.path["secret"], visit.house.now()
+        invited = await visit.house.ask(lambda store: Accounts(store).invitation(secret, now))
+        if invited is None:
+            raise HTTPException(404)
+        name = invited.account or form.get("name", "")
+        if error := _new_password_error(form.get("password", ""), form.get("again", ""), name):
+            return await self._invitation_form(visit, error, 422)
+        async with self._hashing:
+            kept = await visit.house.work(lambda: hash_password(form["password"]))
+        try:
+            account = await visit.house.ask(lambda store: Accounts(store).accept(secret, name, kept, now))
+        except AccountError:
+            return await self._invitation_form(visit, N_("Choose another name."), 422)
+        response = visit.redirect("home")
+        await self._begin(visit, response, account)
+        return response
+
+    # One's own account
+
+    async def _account(self, visit: Visit, error: str = "", status: int = 200) -> Response:
+        name, now = visit.visitor.name, visit.house.now()
+        found = await visit.house.ask(lambda store: self._sessions(store).of(name, now))
+        return await visit.page("account.html", status, sessions=found, error=error)
+
+    async def _password(self, visit: Visit) -> Response:
+        form, visitor, now = await visit.form(), visit.visitor, visit.house.now()
+        if not visitor.session:
+            raise HTTPException(403)  # a proxy lets in, and knows the password
+        client, attempts = _client(visit), self._gatekeeper.attempts
+        if attempts.wait(visitor.name, client, now):
+            return await self._account(visit, N_("Too many attempts. Wait a moment."), 429)
+        account = await visit.house.ask(lambda store: Accounts(store).get(visitor.name))
+        kept = account.password if account else ""
+        attempts.failed(visitor.name, client, now)
+        async with self._hashing:
+            right = await visit.house.work(lambda: is_right(kept, form.get("old", "")))
+        if not right:
+            return await self._account(visit, N_("This is not your present password."), 422)
+        attempts.succeeded(visitor.name, client)
+        if error := _new_password_error(form.get("password", ""), form.get("again", ""), visitor.name):
+            return await self._account(visit, error, 422)
+        async with self._hashing:
+            new = await visit.house.work(lambda: hash_password(form["password"]))
+
+        def keep(store: Store) -> None:
+            Accounts(store).set_password(visitor.name, new, by=visitor.name, now=now, keep=visitor.session)
+
+        await visit.house.ask(keep)
+        return visit.redirect("account")
+
+    async def _end_session(self, visit: Visit) -> Response:
+        form, visitor, now = await visit.form(), visit.visitor, visit.house.now()
+        session = form.get("session", "")[:100]
+
+        def end(store: Store) -> None:
+            self._sessions(store).end(session, visitor.name, now, kind="session-revoked")
+
+        await visit.house.ask(end)
+        return visit.redirect("account")
+
+    def _sessions(self, store: Store) -> Sessions:
+        return Sessions(store, self._gatekeeper.lifetime)
+
+
+def _new_password_error(password: str, again: str, name: str) -> str:
+    return weakness(password, name) or ("" if password == again else N_("The two passwords differ."))
+
+
+def _client(visit: Visit) -> str:
+    return visit.request.client.host if visit.request.client else ""
+
+
+def _inside(wanted: str) -> str:
+    """A place to go on to, if it is one of ours: a path, and never another host's."""
+    if not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or not wanted.isprintable():
+        return ""
+    parts = urlsplit(wanted)
+    return "" if parts.scheme or parts.netloc else wanted
