@@ -77,20 +77,25 @@ class Exim:
 
 
 @contextlib.contextmanager
-def running(folder: Path, wehr: str, *, early: bool = False, host: str = "127.0.0.1") -> Iterator[Exim]:
-    """Start an instance in ``folder`` that asks Wehr on ``wehr``, as ``readsocket`` names a socket."""
+def running(
+    folder: Path, wehr: str = "", *, early: bool = False, host: str = "127.0.0.1", prepare: str = ""
+) -> Iterator[Exim]:
+    """Start an instance in ``folder`` that asks Wehr on ``wehr``, as ``readsocket`` names a socket; or nobody.
+
+    ``prepare`` is a script that runs before it, where it is installed.
+    """
     beside.require("exim4-daemon-light")
     port = free_port(host)
     folder.mkdir(exist_ok=True)
     data, rcpt = (
         recipe(name).replace("inet:127.0.0.1:8894", wehr) if wanted else ""
-        for name, wanted in (("data", True), ("rcpt", early))
+        for name, wanted in (("data", bool(wehr)), ("rcpt", early))
     )
     config = folder / "exim.conf"
     config.write_text(_CONFIG.format(folder=folder, host=host, port=port, data=data, rcpt=rcpt))
     start = (
         f"mkdir -p {folder}/spool/log && chown -R Debian-exim:Debian-exim {folder}/spool"
-        f" && exec /usr/sbin/exim4 -bdf -C {config}"
+        f"\n{prepare}\nexec /usr/sbin/exim4 -bdf -C {config}"
     )
     argv = beside.command("exim4-daemon-light", folder, ("Debian-exim",), ["/bin/sh", "-ec", start])
     with beside.daemon(argv, folder, (host, port)):

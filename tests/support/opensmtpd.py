@@ -8,10 +8,13 @@ from pathlib import Path
 import beside
 from postfix import free_port
 
-_CONFIG = """\
+_FILTER = """\
 proc wehr "{program}" user root group root
 filter "wehr" proc wehr
-listen on {host} port {port} filter "wehr"
+"""
+
+_CONFIG = """\
+{filter}{listen}
 action "nowhere" relay host smtp://127.0.0.1:1
 match from any for domain {{ "example.org", "example.net" }} action "nowhere"
 """
@@ -22,6 +25,7 @@ chown root:root /var/lib/opensmtpd/empty
 mkdir -p /var/spool/smtpd
 chmod 711 /var/spool/smtpd
 echo mx.example.org > /etc/mailname
+{prepare}
 exec /usr/sbin/smtpd -d -P mta -P mda -f {folder}/smtpd.conf
 """
 
@@ -41,13 +45,19 @@ class OpenSMTPD:
 
 
 @contextlib.contextmanager
-def running(folder: Path, program: str, *, host: str = "127.0.0.1") -> Iterator[OpenSMTPD]:
-    """Start an instance in ``folder`` with a filter program."""
+def running(
+    folder: Path, program: str = "", *, host: str = "127.0.0.1", prepare: str = ""
+) -> Iterator[OpenSMTPD]:
+    """Start an instance in ``folder`` with a filter program, if any.
+
+    ``prepare`` is a script that runs before it, where it is installed.
+    """
     beside.require("opensmtpd")
     port = free_port(host)
-    (folder / "smtpd.conf").write_text(_CONFIG.format(program=program, host=host, port=port))
-    argv = beside.command(
-        "opensmtpd", folder, ("opensmtpd", "opensmtpq"), ["/bin/sh", "-ec", _START.format(folder=folder)]
-    )
+    filtered = _FILTER.format(program=program) if program else ""
+    listen = f"listen on {host} port {port}{' filter wehr' if program else ''}"
+    (folder / "smtpd.conf").write_text(_CONFIG.format(filter=filtered, listen=listen))
+    script = _START.format(folder=folder, prepare=prepare)
+    argv = beside.command("opensmtpd", folder, ("opensmtpd", "opensmtpq"), ["/bin/sh", "-ec", script])
     with beside.daemon(argv, folder, (host, port)):
         yield OpenSMTPD(folder, host, port)

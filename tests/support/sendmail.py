@@ -37,6 +37,7 @@ RELAY_DOMAIN(`example.net')dnl
 _START = """
 cd {folder}/etc
 m4 -D_CF_DIR_=/usr/share/sendmail/cf/ /usr/share/sendmail/cf/m4/cf.m4 sendmail.mc > sendmail.cf
+{prepare}
 exec /usr/libexec/sendmail/sendmail -C {folder}/etc/sendmail.cf -bD
 """
 
@@ -51,10 +52,12 @@ class Sendmail:
 
 
 @contextlib.contextmanager
-def running(folder: Path, milter: str = "", *, host: str = "127.0.0.1") -> Iterator[Sendmail]:
+def running(
+    folder: Path, milter: str = "", *, host: str = "127.0.0.1", prepare: str = ""
+) -> Iterator[Sendmail]:
     """Start an instance in ``folder`` that asks ``milter`` (``inet:PORT@HOST`` or ``local:PATH``, if any).
 
-    The lines are those of docs/sendmail.md.
+    The lines are those of docs/sendmail.md. ``prepare`` is a script that runs before it, where it is installed.
     """
     beside.require("sendmail-bin")
     port = free_port(host)
@@ -65,8 +68,7 @@ def running(folder: Path, milter: str = "", *, host: str = "127.0.0.1") -> Itera
     text = _MC.format(folder=folder, host=host, port=port, milter=line)
     (folder / "etc" / "sendmail.mc").write_text(text)
     (folder / "etc" / "service.switch").write_text("hosts files\naliases files\n")
-    argv = beside.command(
-        "sendmail-bin", folder, ("smmta", "smmsp"), ["/bin/sh", "-ec", _START.format(folder=folder)]
-    )
+    script = _START.format(folder=folder, prepare=prepare)
+    argv = beside.command("sendmail-bin", folder, ("smmta", "smmsp"), ["/bin/sh", "-ec", script])
     with beside.daemon(argv, folder, (host, port)):
         yield Sendmail(folder, host, port)

@@ -27,6 +27,7 @@ _FILTER: Final = re.compile(r"\bfilter\s+(\"[^\"]+\"|[^\s\"{}]+)")
 _CLOSED: Final = (
     'the line door is closed; in wehr.toml: [line] listen = ["127.0.0.1:8894"], then restart Wehr'
 )
+_INSTALL: Final = "install Wehr where this user can run it, such as /opt/wehr"
 
 
 class Listener(Struct, frozen=True):
@@ -191,29 +192,28 @@ def examine(smtpd: Configuration, doors: Sequence[Place]) -> Iterator[Finding]:
 
 
 def _examine_filter(smtpd: Configuration, listener: Listener, place: Place) -> Iterator[Finding]:
-    program = _program_in(smtpd.text)
-    who = reach.user("_smtpd") or reach.user("opensmtpd")
-    problem = None
-    if program and who and "user" not in " ".join(sum(filters(smtpd.text).values(), ())):
-        problem = reach.to_program(program, who)
-    if problem:
-        yield Finding(
-            Level.WRONG,
-            smtpd.about,
-            f"cannot start the filter: {problem}",
-            "install Wehr where this user can run it, such as /opt/wehr; smtpd ends with its filter",
-        )
+    command = _command_in(smtpd.text)
+    if command and (problem := _cannot_start(command)):
+        yield Finding(Level.WRONG, smtpd.about, f"{problem}, and smtpd ends with its filter", _INSTALL)
         return
     yield Finding(
         Level.OK, smtpd.about, f"{listener.name}: asks Wehr at {place}; without it, mail is accepted"
     )
 
 
-def _program_in(text: str) -> Path | None:
-    for words in filters(text).values():
-        if words[:1] == ("proc-exec",) and _asked_by(words[1]):
-            return Path(shlex.split(words[1])[0])
-    return None
+def _cannot_start(command: str) -> str | None:
+    """What keeps smtpd from starting a filter: it does so as its own user."""
+    who = reach.user("_smtpd") or reach.user("opensmtpd")
+    problem = reach.to_program(Path(shlex.split(command)[0]), who) if who else None
+    return f"the filter cannot be started: {problem}" if problem else None
+
+
+def _command_in(text: str) -> str | None:
+    """The command of the filter that asks Wehr; not of one for which a user of its own is set (``proc``)."""
+    commands = (
+        words[1] for words in filters(text).values() if words[:1] == ("proc-exec",) and len(words) > 1
+    )
+    return next((command for command in commands if _asked_by(command)), None)
 
 
 def program() -> str:
@@ -238,7 +238,10 @@ def plan(file: Path | None, doors: Sequence[Place]) -> Plan:
     smtpd, here = load(found[0]), preferred(doors)
     if here is None:
         raise CannotChange(_CLOSED)
-    after = wired(smtpd.text, doors, f"{program()} filter opensmtpd --ask {here}")
+    command = f"{program()} filter opensmtpd --ask {here}"
+    after = wired(smtpd.text, doors, command)
+    if after != smtpd.text and (problem := _cannot_start(command)):
+        raise CannotChange(f"{problem}, and smtpd ends with its filter; {_INSTALL}")
     changes = () if after == smtpd.text else (Change(smtpd.file, smtpd.text, after),)
     reload = ("systemctl", "restart", "opensmtpd") if where("systemctl") else ("rcctl", "restart", "smtpd")
     notes = ("smtpd cannot reload its filters: it is restarted",)

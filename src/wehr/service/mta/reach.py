@@ -43,15 +43,22 @@ def to_socket(path: Path, who: Who) -> str | None:
 
 
 def to_program(path: Path, who: Who) -> str | None:
-    """What keeps the user from running it; None if nothing does."""
+    """What keeps the user from running it, or the program that reads it; None if nothing does."""
     try:
         status = path.stat()
+        with path.open("rb") as file:
+            first = file.readline(256)
     except PermissionError:
         return None
     except OSError as error:
         return f"{path}: {error.strerror}"
-    path = path.resolve()
-    return _passing(path, who) or _lacking(path, status, who, _EXECUTE, "executable for")
+    for way in dict.fromkeys((path, path.resolve())):
+        if problem := _passing(way, who):
+            return problem
+    if problem := _lacking(path, status, who, _EXECUTE, "executable for"):
+        return problem
+    reader = first[2:].split(maxsplit=1) if first.startswith(b"#!") else []
+    return to_program(Path(os.fsdecode(reader[0])), who) if reader else None
 
 
 def _passing(path: Path, who: Who) -> str | None:
