@@ -19,7 +19,7 @@ install() {
   fi
 }
 
-# The mail systems that Debian lets nobody install beside Postfix are only fetched, with the libraries that are
+# The mail systems that Debian lets nobody install beside Postfix, and rspamd, are only fetched, with the libraries that are
 # missing here. tests/support/beside.py unpacks them where nothing but the test sees them.
 download() {
   # Locks and folders are apt's own elsewhere; nothing is changed there.
