@@ -12,6 +12,7 @@ from wehr.catalogue import load
 from wehr.catalogue.types import Note, State, Vulnerability
 from wehr.evidence.build import parse_build
 from wehr.policy.compliance import EXCHANGE_ONLINE, MICROSOFT_FLOORS, Floor, Rules, complies, floor_for
+from wehr.policy.selection import Wave
 
 TODAY = date(2026, 11, 21)
 
@@ -261,3 +262,12 @@ def test_one_more_rule_never_makes_a_policy_milder(required, more, state, certai
     after = complies(build, Rules(require=(*required, more)), TODAY)
 
     assert before.ok is not False or after.ok is False
+
+
+@pytest.mark.parametrize("wrong", ["abc", "15.", "15.1.2507.61.0.0.0", ""])
+def test_what_is_no_build_is_refused_where_it_is_written(wrong):
+    """Not with the first message, where it would be an error on every one."""
+    with pytest.raises(msgspec.ValidationError, match="not the first numbers of a build"):
+        msgspec.convert({"since": "2026-01-01", "builds": [wrong]}, Wave)
+    with pytest.raises(msgspec.ValidationError, match=r"build number|first numbers|length"):
+        msgspec.convert({"since": "2026-01-01", "builds": wrong}, Floor)

@@ -42,7 +42,15 @@ def test_a_tenant_domain_covers_its_subdomains_only_with_a_leading_dot():
     """As in Postfix's access tables."""
     assert scopes(recipients=("deep.x.north.example",))[0].tenant == "north"
     assert scopes(recipients=("x.south.example",))[0].tenant == "default"
-    assert scopes(recipients=("otherNorth.example".lower(),))[0].tenant == "default"
+    assert scopes(recipients=("othernorth.example",))[0].tenant == "default"
+
+
+def test_the_dot_of_the_root_makes_no_other_name():
+    """As people copy names from zone files."""
+    rooted = Tenant("rooted", ("North.Example.", ".west.example."))
+
+    assert scopes(tenants=(rooted,), recipients=("north.example",))[0].tenant == "rooted"
+    assert scopes(tenants=(rooted,), recipients=("x.west.example",))[0].tenant == "rooted"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +77,7 @@ def test_what_is_no_case_is_skipped(reason, facts):
         ({"networks": ("2001:db8::/32",)}, {"client_ip": "2001:db8::1"}, True),
         ({"networks": ("192.0.2.9",)}, {"client_ip": ""}, False),
         ({"client_names": ("mail.partner.example",)}, {"client_name": "Mail.Partner.example."}, True),
+        ({"client_names": ("mail.partner.example.",)}, {"client_name": "mail.partner.example"}, True),
         ({"client_names": (".partner.example",)}, {"client_name": "a.partner.example"}, True),
         ({"client_names": (".partner.example",)}, {"client_name": "partner.example"}, False),
         ({"client_names": ("partner.example",)}, {"helo": "partner.example"}, False),

@@ -162,6 +162,20 @@ def test_tenants_side_by_side_are_not_odd():
     )
 
 
+def test_a_product_or_hole_that_the_catalogue_does_not_have_is_odd():
+    """A slip there would keep a whole wave out of scope, and nobody would notice."""
+    wave = "[[policy.waves]]\nsince = 2026-01-01\nproducts = ['Exchange 2007', 'Exchange Server 2010']\n"
+    rule = "[[policy.ladder_rules]]\nuse = 'urgent'\ncves = ['CVE-2021-2685', 'CVE-2021-26855']\n"
+
+    assert only(wave) == (
+        "wehr.toml:3: policy.waves[0].products: the catalogue has no product 'Exchange 2007', so nothing "
+        "fits; 'wehr catalogue list' shows those it has"
+    )
+    assert only(rule).startswith(
+        "wehr.toml:3: policy.ladder_rules[0].cves: the catalogue has no CVE-2021-2685,"
+    )
+
+
 def test_two_tenants_of_one_name_are_odd():
     """The second would hide the first."""
     assert "policy.tenants[1].name: the name 'a'" in only('policy.tenants = [{name = "a"}, {name = "a"}]')

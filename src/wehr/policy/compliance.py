@@ -49,8 +49,17 @@ class Floor(Struct, frozen=True, forbid_unknown_fields=True):
 
 @lru_cache(maxsize=1024)
 def _numbers(text: str) -> Build:
-    """``15.1.2507.61``, ``15.1`` or ``8`` as numbers."""
-    return parse_build(f"{text}.0")[:-1]
+    """``15.1.2507.61``, ``15.1`` or ``8`` as numbers.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    try:
+        return parse_build(f"{text}.0")[:-1]
+    except ValueError:
+        raise ValueError(
+            f"not the first numbers of a build: {text!r}; write them as 8, 15.1 or 15.2.1544"
+        ) from None
 
 
 _TEAM_2026 = "Exchange Team Blog, 2 September 2026 (4552717)"
@@ -149,7 +158,11 @@ def _in_force(preset: str, own: tuple[Floor, ...], day: date) -> tuple[tuple[Bui
 
 
 def begins_with(build: Build, prefix: str) -> bool:
-    """Whether a build begins with the numbers of ``prefix``, such as ``15.1``."""
+    """Whether a build begins with the numbers of ``prefix``, such as ``15.1``.
+
+    Raises:
+        ValueError: ``prefix`` is no such numbers.
+    """
     numbers = _numbers(prefix)
     return build[: len(numbers)] == numbers
 

@@ -109,7 +109,9 @@ class Scoping:
     ) -> None:
         self._mode = mode
         self._tenants = {tenant.name: tenant for tenant in tenants}
-        self._domains = {domain.lower(): tenant for tenant in tenants for domain in tenant.domains}
+        self._domains = {
+            domain.lower().rstrip("."): tenant for tenant in tenants for domain in tenant.domains
+        }
         self._connectors = [(item, [read_network(text) for text in item.networks]) for item in connectors]
         self._own = [read_network(text) for text in own]
         for item in connectors:
@@ -230,4 +232,5 @@ def _fits(item: Connector, networks: list[Network], session: Session, address: A
 def _named(name: str, wanted: Iterable[str]) -> bool:
     """Whether a verified name is one of those wanted; a leading dot covers all below."""
     name = name.lower().rstrip(".")
-    return any(name.endswith(it.lower()) if it.startswith(".") else name == it.lower() for it in wanted)
+    wanted = (it.lower().rstrip(".") for it in wanted)
+    return any(name.endswith(it) if it.startswith(".") else name == it for it in wanted)

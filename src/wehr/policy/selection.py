@@ -20,6 +20,10 @@ class Builds(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[str, ...], Meta(description="First numbers of builds, such as 8 or 15.1.2507; empty: all.")
     ] = ()
 
+    def __post_init__(self) -> None:
+        for prefix in self.builds:
+            begins_with((), prefix)
+
     def fits(self, assessment: Assessment) -> bool:
         """Whether the assessment is one of those meant."""
         return (

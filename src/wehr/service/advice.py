@@ -58,6 +58,7 @@ def advise(config: Config, catalogue: Catalogue, now: float, seen: Seen | None =
         *_relays(config, seen),
         *(_enforced(config, catalogue, now, seen) if enforces(config.policy) else ()),
         *_ladders(config.policy),
+        *_selections(config.policy, catalogue),
         *_tenants(config.policy.tenants),
         *_connectors(config.policy.connectors),
         *_exemptions(config.policy, now),
@@ -131,6 +132,28 @@ def _ladders(policy: Policy) -> Iterator[Advice]:
                     (*path, number),
                     f"{60 - stage.minutes} free minutes an hour are few: mail of a sender who tries again "
                     f"seldom may be given up; leave at least {_LEAST_FREE}",
+                )
+
+
+def _selections(policy: Policy, catalogue: Catalogue) -> Iterator[Advice]:
+    """Products and holes that the catalogue does not have: a wave or rule for them fits nothing."""
+    products = {product.name for product in catalogue.products}
+    holes = {flaw.cve for flaw in catalogue.flaws}
+    for key, chosen in (("waves", policy.waves), ("ladder_rules", policy.ladder_rules)):
+        for number, item in enumerate(chosen):
+            for product in item.products:
+                if product not in products:
+                    yield Advice(
+                        ("policy", key, number, "products"),
+                        f"the catalogue has no product {product!r}, so nothing fits; 'wehr catalogue list' "
+                        "shows those it has",
+                    )
+    for number, rule in enumerate(policy.ladder_rules):
+        for cve in rule.cves:
+            if cve not in holes:
+                yield Advice(
+                    ("policy", "ladder_rules", number, "cves"),
+                    f"the catalogue has no {cve}, so the rule waits for it; correct it, or import its record",
                 )
 
 
