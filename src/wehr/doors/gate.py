@@ -181,7 +181,7 @@ class Gate:
                 seen, None, None, None, scope=scopes[0], policy=setting.policy, key=self.secret, now=now
             )
             if is_probe(trace, client, own=scopes[0].skip is not None):
-                return Verdict(decision, PROBED)
+                return Verdict(msgspec.structs.replace(decision, action=Action.BLOCK), PROBED)
             self.counts[Action.ACCEPT, decision.reason] += 1
             self._early.forget(client, now + setting.policy.memory_days * _DAY)
             if setting.passing and client is session and decision.reason in _OTHERS:
