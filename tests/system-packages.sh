@@ -52,6 +52,6 @@ else
   install postfix Postfix
 fi
 have_server || install postgresql PostgreSQL
-for package in sendmail-bin exim4-daemon-light opensmtpd "$@"; do
+for package in sendmail-bin exim4-daemon-light opensmtpd rspamd "$@"; do
   fetch "$package"
 done
