@@ -1,4 +1,4 @@
-"""Where readers find more: the vendor's and the agencies' own pages, built from facts, never from a message."""
+"""Where readers find more: the vendor's and the agencies' own pages, built from facts alone."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,7 +1,7 @@
 """What pages are given: the store for reading and changing, what servers are judged by now, and the time."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from wehr.ledger import ServerRow, Store
 from wehr.ledger.listing import Listing
@@ -9,10 +9,14 @@ from wehr.ledger.report import Basis, ReportRow, report
 from wehr.ledger.selecting import rows_of, tallies_of
 from wehr.policy import ServerKey
 from wehr.web.listings import Listings
+from wehr.web.rate import Rate
 from wehr.web.source import Present, Source
 from wehr.web.stores import Stores
 
 T = TypeVar("T")
+
+_A_MINUTE: Final = 60
+"""Requests of one network to what is open to everybody."""
 
 
 class House:
@@ -25,6 +29,7 @@ class House:
         self.source = source
         self._stores = stores
         self._listings = Listings(source, stores)
+        self.public_rate = Rate(_A_MINUTE)
 
     @property
     def present(self) -> Present:

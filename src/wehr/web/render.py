@@ -57,7 +57,8 @@ def _environment(language: str) -> Environment:
     return environment
 
 
-_LONG: Final = "d MMM y, HH:mm"
+_DAYS: Final = {"en": "d MMM y", "de": "d. MMM y"}
+"""How a day is written; Babel's own short forms are all digits."""
 Time = datetime | float | int | None
 
 
@@ -75,7 +76,8 @@ def _when(context: Context, at: Time) -> Markup:
     """A time with its zone, exact for programs in ``datetime``."""
     if at is None:
         return Markup()
-    text = format_datetime(_moment(at), _LONG, locale=context["language"])
+    language = context["language"]
+    text = format_datetime(_moment(at), f"{_DAYS[language]}, HH:mm", locale=language)
     return Markup('<time datetime="{}">{} UTC</time>').format(_iso(at), text)
 
 
@@ -86,7 +88,7 @@ def _day(context: Context, at: date | Time) -> Markup:
         return Markup()
     day = at if isinstance(at, date) and not isinstance(at, datetime) else _moment(at).date()
     return Markup('<time datetime="{}">{}</time>').format(
-        day.isoformat(), format_date(day, "d MMM y", locale=context["language"])
+        day.isoformat(), format_date(day, _DAYS[context["language"]], locale=context["language"])
     )
 
 

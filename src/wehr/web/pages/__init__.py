@@ -2,17 +2,19 @@
 
 from typing import Final
 
-from wehr.web.pages import assets, health, home
+from wehr.web.pages import assets, health, home, status
 from wehr.web.visit import Page
 
 PAGES: Final[tuple[Page, ...]] = (
     *home.PAGES,
+    *status.PAGES,
     *health.PAGES,
     *assets.PAGES,
 )
 """What operators see."""
 
 PUBLIC_PAGES: Final[tuple[Page, ...]] = (
+    *status.PAGES,
     *health.PAGES,
     *assets.PAGES,
 )

@@ -1,0 +1,134 @@
+"""The public page behind the link in a refusal: what one server's administrator, far away, wants to know."""
+
+from datetime import date
+from typing import Final
+
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from wehr.catalogue import Catalogue
+from wehr.catalogue import links as known
+from wehr.catalogue.links import Link
+from wehr.catalogue.types import MissingUpdate, Vulnerability
+from wehr.evidence import format_build
+from wehr.evidence.build import Build
+from wehr.ledger import Store
+from wehr.ledger.report import Basis
+from wehr.ledger.rows import ServerRow
+from wehr.ledger.story import Story, story
+from wehr.policy.types import Action
+from wehr.policy.windows import HOUR
+from wehr.web.access.attempts import network_of
+from wehr.web.visit import Need, Page, Visit
+
+_UPDATES: Final = 6
+"""So many missing updates are named, the newest; the rest is counted."""
+
+
+class Release(Struct, frozen=True):
+    """A build as the vendor calls it."""
+
+    build: str
+    name: str
+    released: date | None
+
+
+class Told(Struct, frozen=True):
+    """What the page says of a server, beside its story."""
+
+    verdict: str
+    """What mail meets now: taken, mixed, held, reported, open, throttled or blocked."""
+    until: int | None
+    """When mail is taken again, in UTC seconds since 1970; None if it is, or if that has no date."""
+    missing: tuple[MissingUpdate, ...]
+    missing_more: int
+    holes: tuple[Vulnerability, ...]
+    """Known to be exploited, and certain."""
+    wanted: tuple[Release, ...]
+    """What to install, the least that is accepted first."""
+    updates: Link | None
+    break_in: tuple[Link, ...]
+
+
+async def _status(visit: Visit) -> Response:
+    client = visit.request.client
+    if not visit.house.public_rate.allows(network_of(client.host if client else ""), visit.house.now()):
+        raise HTTPException(429, headers={"Retry-After": "60"})
+    ref = visit.path["ref"]
+
+    def look_up(store: Store) -> tuple[ServerRow | None, bytes]:
+        # By its reference alone: a name or an address opens nothing here.
+        row = store.server(ref)
+        return (row if row and row.ref == ref else None), store.window_key
+
+    row, key = await visit.house.ask(look_up)
+    if row is None:
+        return await visit.page("status_unknown.html", 404)
+    basis = visit.house.basis([row.key])
+    found = await visit.house.work(lambda: story(row, (), basis, key))
+    response = await visit.page(
+        "status.html", story=found, told=tell(found, basis, visit.language), links=known
+    )
+    response.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return response
+
+
+def tell(found: Story, basis: Basis, language: str) -> Told:
+    """What the page says of a server."""
+    assessment = found.assessment
+    missing = (
+        sorted(assessment.missing_updates, key=lambda it: it.released, reverse=True) if assessment else []
+    )
+    holes = (
+        tuple(it for it in assessment.vulnerabilities if it.exploited and it.certain) if assessment else ()
+    )
+    verdict, until = _now(found, basis.now)
+    software = found.row.state.software
+    return Told(
+        verdict,
+        until,
+        tuple(missing[:_UPDATES]),
+        max(0, len(missing) - _UPDATES),
+        holes,
+        _wanted(found, basis),
+        known.updates(software),
+        known.break_in(software, language) if holes else (),
+    )
+
+
+def _now(found: Story, now: float) -> tuple[str, int | None]:
+    """What a message of the server meets at this moment."""
+    excuses = {
+        "taken": not found.report.out_of_date,
+        "mixed": found.report.mixed,
+        "held": found.holder is not None,
+        "reported": not found.enforced,
+        "open": not found.windows,
+    }
+    if excuse := next((name for name, holds in excuses.items() if holds), None):
+        return excuse, None
+    this, following = found.windows
+    action = this.at(now)
+    if action is Action.ACCEPT:
+        return "open", None
+    again: int | None = this.end
+    if following.start == this.end:  # the next hour's stretch follows without a gap
+        again = following.end if following.end - following.start < HOUR else None
+    return ("blocked" if action is Action.BLOCK else "throttled"), again
+
+
+def _wanted(found: Story, basis: Basis) -> tuple[Release, ...]:
+    if not found.assessment:
+        return ()
+    builds = dict.fromkeys((*([found.least] if found.least else []), *found.assessment.recommended_builds))
+    return tuple(_release(build, found.row.state.software, basis.catalogue, basis.today) for build in builds)
+
+
+def _release(build: Build, software: str, catalogue: Catalogue, today: date) -> Release:
+    about = catalogue.assess(build, today, software)
+    name = " ".join(part for part in (about.product, about.branch, about.update) if part)
+    return Release(format_build(build), name or software, about.released)
+
+
+PAGES: Final = (Page("/s/{ref}", _status, Need.NOTHING, "status"),)

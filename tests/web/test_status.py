@@ -1,0 +1,198 @@
+"""The public page behind the link in a refusal."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from browsing import Standing, client, house, learn
+from ledger_stories import NEW, at, entry, key_of, sighting
+from starlette.testclient import TestClient
+
+from wehr.ledger import Store
+from wehr.ledger.journal import Entry, Position
+from wehr.ledger.memory import reference
+from wehr.ledger.rows import Event
+from wehr.policy import Policy
+from wehr.policy.pauses import Pause
+from wehr.policy.types import Mode
+from wehr.web.pages import PUBLIC_PAGES
+from wehr.web.rate import Rate
+from wehr.web.visit import Visitor
+
+KEY = key_of(sighting(0))
+
+
+def enforced(day: float, *, name: str = KEY.name) -> Entry:
+    """A message of the out-of-date server, where enforcement is on."""
+    plain = entry(sighting(day, name=name))
+    return msgspec.structs.replace(plain, decision=msgspec.structs.replace(plain.decision, enforced=True))
+
+
+@contextlib.contextmanager
+def page(
+    folder: Path, *entries: Entry, day: float, mode: Mode = Mode.ENFORCE
+) -> Iterator[tuple[TestClient, str, Standing, Store]]:
+    """The public pages over these messages, with the path of the server's own."""
+    policy = Policy(mode=mode)
+    with house(folder, at(day), policy) as (given, source, store):
+        store.carry("mx1", Position(), entries, Position(1, 1), at(day))
+        learn(source, store)
+        with client(given, Visitor(), PUBLIC_PAGES) as browser:
+            yield browser, f"/s/{reference(KEY, store.secret)}", source, store
+
+
+def test_it_tells_what_was_seen_why_what_to_install_and_when(tmp_path: Path) -> None:
+    """The Received line, missing updates with their articles, builds to install, stages with dates."""
+    with page(tmp_path, enforced(0), enforced(35), day=35) as (browser, path, _, _):
+        text = browser.get(path).text
+
+    for part in (
+        "Received: from ex by mail.example.org with Microsoft SMTP Server",
+        "192.0.2.25",
+        "15.1.2507.6",
+        "Exchange Server 2016 CU23",
+        "https://support.microsoft.com/help/",
+        "the least that is accepted",
+        "delayed (450) for 5 minutes of every hour",
+        "all mail is refused (550)",
+        'aria-current="step"',
+        "postmaster@example.org",
+    ):
+        assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("day", "mode", "said"),
+    [
+        (5, Mode.ENFORCE, "At this moment its mail is taken"),
+        (95, Mode.ENFORCE, "At this moment its mail is refused"),
+        (95, Mode.REPORT, "it is only reported"),
+    ],
+)
+def test_it_says_what_mail_meets_now(day: int, mode: Mode, said: str, tmp_path: Path) -> None:
+    """By stage, and only where enforcement is on."""
+    seen = [enforced(float(number)) for number in range(0, day + 1, 5)]
+    if mode is Mode.REPORT:
+        seen = [entry(sighting(float(number))) for number in range(0, day + 1, 5)]
+    with page(tmp_path, *seen, day=day, mode=mode) as (browser, path, _, _):
+        text = browser.get(path).text
+
+    assert said in text
+
+
+def test_in_the_window_it_names_the_minute_from_which_mail_is_taken(tmp_path: Path) -> None:
+    """Exactly within the minutes of the hour, and in no other."""
+    with page(tmp_path, enforced(0), enforced(31), day=31) as (browser, path, source, _):
+        start = at(31)
+        said = []
+        for minute in range(60):
+            source.time = start + minute * 60
+            said.append("its mail is delayed" in (text := browser.get(path).text))
+            assert ("taken again from" in text) == said[-1]
+
+    assert sum(said) == 5
+
+
+def test_a_cured_server_reads_that_its_mail_is_taken(tmp_path: Path) -> None:
+    """From the first message that shows the update."""
+    cured = entry(sighting(40, NEW), compliant=True)
+    with page(tmp_path, enforced(0), cured, day=40) as (browser, path, _, _):
+        text = browser.get(path).text
+
+    assert "up to date. Its mail is taken" in text
+    assert "What to install" not in text
+
+
+def test_a_pause_is_told_with_its_end(tmp_path: Path) -> None:
+    """An exception, and how long it lasts."""
+    with page(tmp_path, enforced(0), enforced(95), day=95) as (browser, path, source, store):
+        pause = Pause("p1", "default", at(94), 10, at(94), by="anna", why="change freeze")
+        store.change_pauses(lambda before: (*before, pause), Event(at(94), "pause-added"))
+        learn(source, store)
+        text = browser.get(path).text
+
+    assert "by an exception" in text
+    assert "change freeze" not in text
+
+
+def test_it_speaks_the_readers_language(tmp_path: Path) -> None:
+    """German by the browser's wish, all of it."""
+    with page(tmp_path, enforced(0), enforced(35), day=35) as (browser, path, _, _):
+        text = browser.get(path, headers={"Accept-Language": "de-DE,de;q=0.9"}).text
+
+    assert '<html lang="de">' in text
+    assert "Was zu installieren ist" in text
+    assert "minutes of every hour" not in text
+
+
+def test_only_the_reference_opens_it(tmp_path: Path) -> None:
+    """Neither a name, an address nor another server's reference leads to a server."""
+    with page(tmp_path, enforced(0), day=1) as (browser, path, _, _):
+        wrong = [
+            browser.get(f"/s/{what}")
+            for what in (
+                KEY.name,
+                "192.0.2.25",
+                path[3:].upper(),
+                path[3:-1],
+                "a" * 16,
+                "x" * 5000,
+                "%00",
+                "%ff",
+            )
+        ]
+        others = browser.get(path).text
+
+    assert {answer.status_code for answer in wrong} == {404}
+    assert all(KEY.name not in answer.text for answer in wrong)
+    assert "ex99" not in others
+
+
+def test_what_a_stranger_wrote_is_no_markup(tmp_path: Path) -> None:
+    """A forged field is shown as text."""
+    forged = enforced(0)
+    line = "from <script>alert(1)</script> by mail.example.org"
+    forged = msgspec.structs.replace(forged, sighting=msgspec.structs.replace(forged.sighting, line=line))
+    with page(tmp_path, forged, day=1) as (browser, path, _, _):
+        text = browser.get(path).text
+
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_it_is_found_by_no_search_engine_and_leaks_no_way_in(tmp_path: Path) -> None:
+    """The link is for its reader alone; the pages of operators are not on the public listener."""
+    with page(tmp_path, enforced(0), day=1) as (browser, path, _, _):
+        answer = browser.get(path)
+        inside = browser.get("/")
+
+    assert "noindex" in answer.headers["X-Robots-Tag"]
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert inside.status_code == 404
+
+
+def test_a_network_that_asks_too_often_is_told_to_wait(tmp_path: Path) -> None:
+    """429 after a minute's worth, and served again later."""
+    with page(tmp_path, enforced(0), day=1) as (browser, path, source, _):
+        codes = [browser.get(path).status_code for _ in range(70)]
+        source.time += 60
+        later = browser.get(path).status_code
+
+    assert codes.count(200) == 60
+    assert codes[-1] == 429
+    assert later == 200
+
+
+def test_the_rate_is_bounded_in_memory_and_refills() -> None:
+    """Each network has its own; the oldest are forgotten."""
+    rate = Rate(2)
+
+    assert [rate.allows("a", 0.0) for _ in range(3)] == [True, True, False]
+    assert rate.allows("b", 0.0)
+    assert rate.allows("a", 30.0)
+    assert not rate.allows("a", 30.0)
+    for number in range(20_000):
+        rate.allows(str(number), 31.0)
+    assert len(rate._left) == 10_000
