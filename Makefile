@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet
 STATE  ?= var
+SINK   ?= 127.0.0.1:2525
 EXTRAS ?=
 
 .PHONY: help install run test system check docs bench evidence mutants lock clean
@@ -28,8 +29,8 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run $(VENV)/.postgres
 install: $(VENV)/.run $(EXTRAS:%=$(VENV)/.%) ## install Wehr into .venv, starting nothing (EXTRAS=postgres for PostgreSQL)
 	@echo "Installed: $(BIN)/wehr"
 
-run: $(VENV)/.run ## start Wehr in the foreground on its embedded default
-	@exec $(BIN)/wehr serve --state $(STATE)
+run: $(VENV)/.run ## start Wehr in the foreground on its embedded default, with a sink to try it at 127.0.0.1:2525
+	@exec $(BIN)/wehr serve --state $(STATE) --sink $(SINK)
 
 system: ## install the Debian packages that the tests use (root only; says what it skips otherwise)
 	@sh tests/system-packages.sh

@@ -242,7 +242,7 @@ def door(
     proxy = Proxy("proxy.example.org", connect, **given)  # type: ignore[arg-type]
     gate, said = RecordingGate(), list[tuple[Event, str]]()
     loop = asyncio.new_event_loop()
-    server = SmtpServer(gate, proxy, limits, lambda event, text: said.append((event, text)))
+    server = SmtpServer(gate, limits, lambda event, text: said.append((event, text)), proxy=proxy)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:

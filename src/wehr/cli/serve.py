@@ -42,6 +42,7 @@ state_option = click.option(
 @click.option(
     "--web", metavar="HOST:PORT", help="Address of the pages in place of the configured; '' for none."
 )
+@click.option("--sink", metavar="HOST:PORT", help="Take mail here, judge it, and drop it: to try Wehr out.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that take mail, as configured.")
 @click.option("--worker", type=int, hidden=True, help="The number of this worker, under a supervisor.")
 @click.option("--inherited", hidden=True, help="What it inherits: the folder's lock, and the sockets.")
@@ -51,6 +52,7 @@ def command(
     listen: tuple[str, ...],
     socket: str | None,
     web: str | None,
+    sink: str | None,
     workers: int | None,
     worker: int | None,
     inherited: str | None,
@@ -61,7 +63,7 @@ def command(
     """
 
     def configured() -> Config:
-        return _override(read(file), listen, socket, web, workers)
+        return _with_sink(_override(read(file), listen, socket, web, workers), sink)
 
     config = configured()
     configure(config.log)
@@ -119,6 +121,17 @@ def _override(
     if web is not None:
         pages = msgspec.structs.replace(pages, listen=(web,) if web else ())
     return msgspec.structs.replace(config, milter=milter, web=pages, workers=workers or config.workers)
+
+
+def _with_sink(config: Config, address: str | None) -> Config:
+    if address is None:
+        return config
+    try:
+        split_address(address)
+    except ValueError as error:
+        raise BadUse(f"--sink: {error}") from None
+    sink = msgspec.structs.replace(config.sink, listen=(address,))
+    return msgspec.structs.replace(config, sink=sink)
 
 
 def _run(serving: Coroutine[None, None, None]) -> None:
@@ -213,9 +226,30 @@ def _welcome(config: Config, folder: StateFolder, addresses: list[str], pages: l
             *lines,
             "Then 'wehr report' lists the out-of-date servers seen. Ctrl-C ends it.",
             *_pages(config, folder, pages),
+            *(line for address in config.sink.listen for line in _trial(address)),
             "Ready.",
         )
     )
+
+
+def _trial(address: str) -> list[str]:
+    """How to see a 450 at the sink, with what everybody has."""
+    host, port = split_address(address)
+    stamp = (
+        "Received: from ex01.example.com by ex01.example.com with Microsoft SMTP Server id 15.1.2507.16; "
+        "Mon, 12 Oct 2026 09:00:00 +0000"
+    )
+    python = (
+        f'from smtplib import SMTP; s = SMTP("{host}", {port}); s.ehlo(); '
+        f's.mail("a@example.com"); s.rcpt("b@example.org"); print(s.data("{stamp}"))'
+    )
+    swaks = f"swaks --server {address} --from a@example.com --to b@example.org --add-header '{stamp}'"
+    return [
+        f"Sink: {address} takes mail from any client, refuses what comes from an out-of-date server,",
+        "drops the rest, and records nothing. To see a 450:",
+        f"  python3 -c '{python}'",
+        f"or: {swaks}",
+    ]
 
 
 def _pages(config: Config, folder: StateFolder, pages: list[str]) -> list[str]:

@@ -201,6 +201,107 @@ class Http(Door, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"{open_to_all[0]} is not loopback, so http.tokens must name a token")
 
 
+class Smtp(Struct, frozen=True, forbid_unknown_fields=True):
+    """The SMTP proxy, in front of a mail system that cannot ask. Without an address it is closed."""
+
+    listen: Annotated[
+        tuple[str, ...], Meta(description="TCP addresses as HOST:PORT for clients; an empty list for none.")
+    ] = ()
+    next_hop: Annotated[
+        str, Meta(description="The mail system that mail goes on to: HOST:PORT, or a unix socket's path.")
+    ] = ""
+    tell_client: Annotated[
+        Literal["xclient", "proxy", "xforward", "received"],
+        Meta(
+            description="How it learns who the client is: XCLIENT, PROXY protocol 2, XFORWARD, or a Received "
+            "field. With the last two it sees all mail come from Wehr, so domains must be named."
+        ),
+    ] = "xclient"
+    domains: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Recipient domains that mail is taken for at all; a leading dot covers all below. "
+            "Empty: the next hop decides alone."
+        ),
+    ] = ()
+    look_up_names: Annotated[
+        bool, Meta(description="Whether a client's host name is looked up, and that it leads back.")
+    ] = True
+    certificate: Annotated[
+        str, Meta(description="PEM file with the certificate for STARTTLS; empty: it is not offered.")
+    ] = ""
+    key: Annotated[str, Meta(description="PEM file with its key; empty: it is in the same file.")] = ""
+    tls_required: Annotated[bool, Meta(description="Whether mail is taken over TLS only.")] = False
+    client_ca: Annotated[
+        str,
+        Meta(
+            description="PEM file with authorities whose certificates clients may show, for connectors; a "
+            "client that shows another is not served. Empty: none is asked for."
+        ),
+    ] = ""
+    next_hop_tls: Annotated[
+        Literal["off", "offered", "required", "verified"],
+        Meta(description="STARTTLS with the next hop: never, if offered, always, with its name verified."),
+    ] = "offered"
+    next_hop_ca: Annotated[
+        str, Meta(description="PEM file with the authorities to verify it by; empty: the system's.")
+    ] = ""
+    next_hop_name: Annotated[
+        str, Meta(description="Its name in the certificate; empty: the host of next_hop.")
+    ] = ""
+    max_connections: Annotated[
+        int, Meta(ge=1, le=100_000, description="Clients at a time; one more is told to come again.")
+    ] = 1000
+    idle_timeout: Annotated[
+        int, Meta(ge=10, le=86_400, description="Seconds a client may be silent; RFC 5321 gives it 300.")
+    ] = 300
+
+    def __post_init__(self) -> None:
+        for address in self.listen:
+            split_address(address)
+        if self.listen and not self.next_hop:
+            raise ValueError("smtp.listen needs smtp.next_hop")
+        if self.next_hop and not self.next_hop.startswith("/"):
+            split_address(self.next_hop)
+        if self.next_hop in self.listen:
+            raise ValueError("smtp.next_hop must be another address than smtp.listen")
+        if self.tell_client in ("xforward", "received") and self.next_hop and not self.domains:
+            raise ValueError(
+                f"with smtp.tell_client = {self.tell_client!r} the next hop sees all mail come from Wehr, "
+                "and may let everybody relay: name smtp.domains"
+            )
+        if not self.certificate and (self.tls_required or self.client_ca or self.key):
+            raise ValueError("smtp.tls_required, client_ca and key need smtp.certificate")
+        if self.next_hop_tls == "verified" and self.next_hop.startswith("/") and not self.next_hop_name:
+            raise ValueError("smtp.next_hop_tls = 'verified' needs smtp.next_hop_name for a unix socket")
+
+
+class Sink(Struct, frozen=True, forbid_unknown_fields=True):
+    """Takes mail and drops it, to try Wehr out: who is out of date is refused at once, with a 450.
+
+    No network is one's own there, and nothing of it is recorded. Without an address it is closed.
+    """
+
+    listen: Annotated[
+        tuple[str, ...], Meta(description="TCP addresses as HOST:PORT; an empty list for none.")
+    ] = ()
+    maildir: Annotated[
+        str,
+        Meta(
+            description="Maildir to keep the mail in; a relative path is inside the state folder; "
+            "empty: it is dropped."
+        ),
+    ] = ""
+    max_connections: Annotated[
+        int, Meta(ge=1, le=100_000, description="Clients at a time; one more is told to come again.")
+    ] = 100
+    idle_timeout: Annotated[int, Meta(ge=10, le=86_400, description="Seconds a client may be silent.")] = 300
+
+    def __post_init__(self) -> None:
+        for address in self.listen:
+            split_address(address)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -313,6 +414,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     policy_service: PolicyService = PolicyService()
     socketmap: Socketmap = Socketmap()
     http: Http = Http()
+    smtp: Smtp = Smtp()
+    sink: Sink = Sink()
     catalogue: Catalogue = Catalogue()
     store: Store = Store()
     policy: Policy = Policy()

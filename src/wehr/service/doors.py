@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from socket import socket
 from typing import Any, Final
 
@@ -12,8 +13,10 @@ from wehr.doors.http import HttpServer
 from wehr.doors.line import LineServer
 from wehr.doors.milter import MilterServer
 from wehr.doors.policy_service import PolicyServer
+from wehr.doors.smtp import SmtpServer
 from wehr.doors.socketmap import SocketmapServer
 from wehr.service import config as settings
+from wehr.service.smtp import drain, proxy
 
 DOORS: Final[Mapping[str, Callable[..., Door]]] = {
     "milter": MilterServer,
@@ -21,6 +24,8 @@ DOORS: Final[Mapping[str, Callable[..., Door]]] = {
     "policy_service": PolicyServer,
     "socketmap": SocketmapServer,
     "http": HttpServer,
+    "smtp": SmtpServer,
+    "sink": SmtpServer,
 }
 """What listens, by the name of its table in the configuration."""
 
@@ -34,28 +39,49 @@ async def open_doors(
     sockets: Sockets,
     warn: Callable[[str, str], None],
     closing: AsyncExitStack,
+    *,
+    trial: Gate,
+    folder: Path,
 ) -> dict[str, Door]:
-    """Take questions on the sockets, up to the end of ``closing``; ``warn`` is told of events and details."""
+    """Take questions on the sockets, up to the end of ``closing``; ``warn`` is told of events and details.
+
+    ``trial`` is the gate of those who try Wehr out, ``folder`` what relative paths are inside.
+
+    Raises:
+        StartError: a file that a door needs cannot be used.
+    """
     doors = {}
     for name, kind in DOORS.items():
         if not sockets.get(name):
             continue
-        table: settings.Door = getattr(config, name)
+        table = getattr(config, name)
         limits = Limits(
             connections=table.max_connections,
             idle=table.idle_timeout,
             sweep=min(Limits().sweep, table.idle_timeout / 2),
         )
-        door = doors[name] = kind(gate.at(name), limits, partial(_tell, warn, name), **_own(table))
+        door = doors[name] = kind(
+            (trial if name == "sink" else gate).at(name),
+            limits,
+            partial(_tell, warn, name),
+            **_own(table, config, folder),
+        )
         closing.push_async_callback(door.close)
         for listener in sockets[name]:
             await door.listen_on(listener)
     return doors
 
 
-def _own(table: settings.Door) -> dict[str, Any]:
+def _own(table: object, config: settings.Config, folder: Path) -> dict[str, Any]:
     """What only one kind of door can be told."""
-    return {"tokens": table.tokens, "max_body": table.max_body} if isinstance(table, settings.Http) else {}
+    match table:
+        case settings.Http():
+            return {"tokens": table.tokens, "max_body": table.max_body}
+        case settings.Smtp():
+            return {"proxy": proxy(config)}
+        case settings.Sink():
+            return {"proxy": drain(config, folder)}
+    return {}
 
 
 def _tell(warn: Callable[[str, str], None], name: str, event: Event, text: str) -> None:

@@ -39,11 +39,11 @@ class Listeners:
         self._paths: list[tuple[Path, int]] = []
         try:
             for name in DOORS:
-                settings: Door = getattr(config, name)
+                settings = getattr(config, name)
                 for address in settings.listen:
                     host, port = self._listen_tcp(name, address, _option(name, "listen"))
                     self._addresses[name].append(f"inet:{_place(host, port)}")
-                if settings.socket:
+                if isinstance(settings, Door) and settings.socket:
                     self._listen_unix(name, folder / settings.socket, settings)
             for address in config.web.listen:
                 host, port = self._listen_tcp(WEB, address, "web.listen")
@@ -101,7 +101,9 @@ def _place(host: str, port: int) -> str:
 
 
 def _option(name: str, key: str) -> str:
-    """Where an address of a door is set: the command line knows the milter's only."""
+    """Where an address of a door is set: the command line knows the milter's and the sink's."""
+    if name == "sink":
+        return "--sink"
     return f"--{key}" if name == "milter" else f"{name}.{key}"
 
 

@@ -23,6 +23,7 @@ from wehr.service.known_clients import KnownClients
 from wehr.service.listeners import PUBLIC, WEB, Listeners
 from wehr.service.logs import RateLimited
 from wehr.service.memory import Memory
+from wehr.service.smtp import trial, trial_gate
 from wehr.service.state_folder import StartError, StateFolder
 from wehr.web.source import Facts, Present
 
@@ -123,8 +124,9 @@ class Service:
             secret=self.memory.secret,
             clock=self.clock,
             record=self._record,
-            on_error=lambda error: self._error("message accepted after an error", error=repr(error)[:500]),
+            on_error=self._passed,
         )
+        self.trial = trial_gate(self.gate.setting, self.clock, self._tried, self._passed)
         self._judge_anew()
         if self.config.socketmap.terms:
             clients = KnownClients(self.gate.clients, self.folder.path, self._worker)
@@ -140,12 +142,20 @@ class Service:
         if self._observer:
             self._observer(entry)
 
+    def _passed(self, error: Exception) -> None:
+        self._error("message accepted after an error", error=repr(error)[:500])
+
+    def _tried(self, entry: Entry) -> None:
+        if entry.decision.refused:
+            _tell(entry)
+
     def _judge_anew(self) -> None:
         """Have the gate go by what is configured and remembered now."""
         if not hasattr(self, "gate"):
             return
         self.gate.secret = self.memory.secret
         self.gate.setting = self._setting()
+        self.trial.setting = trial(self.gate.setting)
         self.gate.holds = Holds.of(self.config.policy, self.memory.pauses, self.memory.exemptions)
 
     def _setting(self) -> Setting:
@@ -185,7 +195,11 @@ class Service:
             self._closing.callback(listeners.close)
             sockets, self.addresses = listeners.sockets, listeners.addresses
             self.pages = listeners.pages
-        self.doors = await open_doors(self.config, self.gate, sockets, self._warn_of, self._closing)
+        self.doors = await open_doors(
+            *(self.config, self.gate, sockets, self._warn_of, self._closing),
+            trial=self.trial,
+            folder=self.folder.path,
+        )
         if sockets.get(WEB) or sockets.get(PUBLIC):
             from wehr.service.web import open_pages
 

@@ -23,6 +23,11 @@ class HostName(Struct, frozen=True):
 NO_NAME = HostName()
 
 
+async def look_up_nothing(_: str) -> HostName:
+    """For where names are not wanted."""
+    return NO_NAME
+
+
 async def look_up(address: str) -> HostName:
     """The name of a client. Never raises: who has none is served as well."""
     reverse = ""

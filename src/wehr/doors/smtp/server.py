@@ -22,7 +22,7 @@ class SmtpServer(Door):
     """Listens for clients that send mail, asks the gate, and passes on what it does not refuse."""
 
     def __init__(
-        self, gate: Gate, proxy: Proxy, limits: Limits | None = None, on_event: OnEvent | None = None
+        self, gate: Gate, limits: Limits | None = None, on_event: OnEvent | None = None, *, proxy: Proxy
     ) -> None:
         """As `Door`; ``proxy`` says where mail goes."""
         super().__init__(gate, limits, on_event)
@@ -32,6 +32,12 @@ class SmtpServer(Door):
     def new_connection(self) -> "ClientConnection":
         """One client."""
         return ClientConnection(self)
+
+    def sweep(self) -> None:
+        """As `Door`; a session has times of its own for all that it waits for."""
+        for connection in self.open:
+            connection.idle_sweeps = 0
+        super().sweep()
 
     def decide(self, session: Session, header: bytes, name: str) -> bytes:
         """The gate's answer as a line; b"" accepts."""
@@ -83,11 +89,6 @@ class ClientConnection(Stream):
         self._task = asyncio.get_running_loop().create_task(self._serve(self._session))
         server.tasks.add(self._task)
         self._task.add_done_callback(server.tasks.discard)
-
-    def data_received(self, data: bytes) -> None:
-        """It is not idle."""
-        self.idle_sweeps = 0
-        super().data_received(data)
 
     def hang_up(self) -> None:
         """End the session; the client is told so unless a message is under way."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from aiosmtpd.handlers import Mailbox, Sink
 from aiosmtpd.smtp import SMTP
 
-from wehr.doors.smtp.names import NO_NAME, HostName
+from wehr.doors.smtp.names import look_up_nothing
 from wehr.doors.smtp.settings import NextTls, Proxy, Tell
 from wehr.doors.smtp.stream import Stream
 
@@ -32,8 +32,4 @@ def sink(host: str, maildir: Path | None = None) -> Proxy:
         await loop.create_connection(server, sock=theirs)
         return await loop.create_connection(new, sock=ours)
 
-    return Proxy(host, connect, Tell.NOTHING, next_tls=NextTls.OFF, listener=SINK, look_up=_nobody)
-
-
-async def _nobody(_: str) -> HostName:
-    return NO_NAME
+    return Proxy(host, connect, Tell.NOTHING, next_tls=NextTls.OFF, listener=SINK, look_up=look_up_nothing)

@@ -1,0 +1,120 @@
+"""The SMTP proxy and the sink, as they are configured; and the gate by which mail to the sink is judged."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from wehr.doors.gate import Gate, Setting
+from wehr.doors.smtp import Certificate, NextTls, Proxy, Tell, Timeouts, sink
+from wehr.doors.smtp.names import look_up, look_up_nothing
+from wehr.ledger import Entry, Ledger
+from wehr.policy.ladder import Stage
+from wehr.policy.replies import Texts
+from wehr.policy.types import Mode
+from wehr.service.config import Config, Smtp, split_address
+from wehr.service.state_folder import StartError
+
+_TRIAL: Final = "trial"
+_TEXTS: Final = Texts(
+    throttle="Connecting {software} version is out-of-date; connection to {host} throttled for {minutes} "
+    "mins/hr. This is the sink, for trials: nothing is recorded"
+)
+
+
+def proxy(config: Config) -> Proxy:
+    """The proxy.
+
+    Raises:
+        StartError: a certificate cannot be used.
+    """
+    table = config.smtp
+    try:
+        certificate = _certificate(table)
+        context = _next_context(table)
+    except OSError as error:  # ssl.SSLError is one
+        raise StartError(f"smtp: a certificate, key or authority cannot be used: {error}") from None
+    if table.next_hop.startswith("/"):
+        connect = partial(_connect_unix, table.next_hop)
+        host = ""
+    else:
+        host, port = split_address(table.next_hop)
+        connect = partial(_connect_tcp, host, port)
+    return Proxy(
+        config.host_name or socket.getfqdn(),
+        connect,
+        tell=Tell(table.tell_client),
+        domains=table.domains,
+        certificate=certificate,
+        tls_required=table.tls_required,
+        next_tls=NextTls(table.next_hop_tls),
+        next_context=context,
+        next_name=table.next_hop_name or host,
+        look_up=look_up if table.look_up_names else look_up_nothing,
+        timeouts=Timeouts(command=table.idle_timeout, content=table.idle_timeout),
+    )
+
+
+def drain(config: Config, folder: Path) -> Proxy:
+    """The sink; ``folder`` is what a relative Maildir is inside."""
+    maildir = folder / config.sink.maildir if config.sink.maildir else None
+    made = sink(config.host_name or socket.getfqdn(), maildir)
+    timeouts = Timeouts(command=config.sink.idle_timeout, content=config.sink.idle_timeout)
+    return msgspec.structs.replace(made, timeouts=timeouts)
+
+
+def _certificate(table: Smtp) -> Certificate | None:
+    if not table.certificate:
+        return None
+    ca = Path(table.client_ca) if table.client_ca else None
+    return Certificate(Path(table.certificate), Path(table.key or table.certificate), ca)
+
+
+def _next_context(table: Smtp) -> ssl.SSLContext | None:
+    if table.next_hop_tls != "verified":
+        return None
+    return ssl.create_default_context(cafile=table.next_hop_ca or None)
+
+
+async def _connect_tcp(host: str, port: int, new: Callable[[], asyncio.Protocol]) -> object:
+    return await asyncio.get_running_loop().create_connection(new, host, port)
+
+
+async def _connect_unix(path: str, new: Callable[[], asyncio.Protocol]) -> object:
+    return await asyncio.get_running_loop().create_unix_connection(new, path)
+
+
+def trial_gate(
+    setting: Setting,
+    clock: Callable[[], float],
+    record: Callable[[Entry], None],
+    on_error: Callable[[Exception], None],
+) -> Gate:
+    """A gate with a memory of its own, which ends with the process."""
+    return Gate(
+        trial(setting), Ledger(), secret=b"for trials only.", clock=clock, record=record, on_error=on_error
+    )
+
+
+def trial(setting: Setting) -> Setting:
+    """The same rules, but enforced, at once, and for whoever is out of date: a 450 in every minute."""
+    policy = msgspec.structs.replace(
+        setting.policy,
+        mode=Mode.ENFORCE,
+        ladder=_TRIAL,
+        ladders={**setting.policy.ladders, _TRIAL: (Stage(throttle=60),)},
+        ladder_rules=(),
+        waves=(),
+        clock_from=None,
+        tenants=(),
+        connectors=(),
+        exemptions=(),
+        texts=_TEXTS,
+    )
+    own = msgspec.structs.replace(setting.own, networks=())
+    return msgspec.structs.replace(setting, policy=policy, scoping=policy.scoping(), own=own, status_url="")
