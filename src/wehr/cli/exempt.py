@@ -1,7 +1,6 @@
 """``wehr exempt``: leave a server, network or domain alone."""
 
-import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -10,8 +9,7 @@ import rich_click as click
 from wehr.cli.output import BadUse, print_json, print_table
 from wehr.cli.stored import actor_option, checked_tenant, opened, store_options, why_option
 from wehr.cli.times import Instant, iso
-from wehr.ledger import Event
-from wehr.ledger.rows import Detail
+from wehr.ledger import deeds
 from wehr.policy.scope import Exemption
 
 
@@ -44,30 +42,20 @@ def add(
 ) -> None:
     """Exempt who meets all conditions that are named."""
     with opened(file, state) as stored:
-        now = stored.basis.now
         try:
-            exemption = Exemption(
-                datetime.fromtimestamp(now, UTC),
-                why,
-                None if until is None else datetime.fromtimestamp(until, UTC),
-                server.lower().rstrip("."),
-                network,
-                domain.lower(),
-                checked_tenant(stored, tenant) if tenant else "",
-                by,
+            name, exemption = deeds.exempt(
+                stored.store,
+                server=server,
+                network=network,
+                domain=domain,
+                tenant=checked_tenant(stored, tenant) if tenant else "",
+                until=until,
+                why=why,
+                by=by,
+                now=stored.basis.now,
             )
         except ValueError as error:
             raise BadUse(str(error)) from None
-        name = secrets.token_hex(4)
-        detail: Detail = {
-            "id": name,
-            "network": network,
-            "domain": domain,
-            "until": iso(until),
-            "reason": why,
-        }
-        event = Event(now, "exemption-added", tenant, name=server, actor=by, detail=detail)
-        stored.store.put_exemption(name, exemption, event)
     if as_json:
         print_json(_plain(name, exemption))
     else:
@@ -104,17 +92,12 @@ def list_exemptions(file: Path | None, state: Path | None, as_json: bool) -> Non
 def cancel(exemption_id: str, by: str, file: Path | None, state: Path | None, as_json: bool) -> None:
     """End an exemption now; the clocks that it stopped go on from where they stood."""
     with opened(file, state) as stored:
-        now = stored.basis.now
-        old = stored.store.exemptions().get(exemption_id)
-        if old is None:
-            raise BadUse(f"there is no exemption {exemption_id!r}; 'wehr exempt list' shows those there are")
-        if old.until and old.until.timestamp() <= now:
-            raise BadUse(f"exemption {exemption_id} has ended on {iso(old.until.timestamp())} already")
-        ended = msgspec.structs.replace(old, until=datetime.fromtimestamp(now, UTC))
-        event = Event(
-            now, "exemption-cancelled", old.tenant, name=old.server, actor=by, detail={"id": exemption_id}
-        )
-        stored.store.put_exemption(exemption_id, ended, event)
+        try:
+            ended = deeds.end_exemption(stored.store, exemption_id, why="", by=by, now=stored.basis.now)
+        except deeds.NotThere as error:
+            raise BadUse(f"{error}; 'wehr exempt list' shows those there are") from None
+        except ValueError as error:
+            raise BadUse(str(error)) from None
     if as_json:
         print_json(_plain(exemption_id, ended))
     else:

@@ -1,8 +1,8 @@
 """``wehr pause``: stop the clock of a tenant or of one server, inside the yearly quota."""
 
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import rich_click as click
@@ -18,8 +18,8 @@ from wehr.cli.stored import (
     why_option,
 )
 from wehr.cli.times import Instant, iso
-from wehr.ledger import Event
-from wehr.policy.pauses import Pause, cancel, extend, request, used
+from wehr.ledger import deeds
+from wehr.policy.pauses import Pause, used
 from wehr.policy.scope import DEFAULT_TENANT
 
 
@@ -53,29 +53,19 @@ def add(
     """Pause a tenant, or one of its servers."""
     with opened(file, state) as stored:
         server = one_server(stored, name) if name else None
-        pause = Pause(
-            secrets.token_hex(4),
-            server.key.tenant if server else checked_tenant(stored, tenant),
-            stored.basis.now if start is None else start,
-            days,
-            stored.basis.now,
-            server.key if server else None,
-            by=by,
-            why=why,
-        )
-        quota = stored.config.policy.pause_days
-        _change(
-            stored,
-            lambda old: request(old, pause, stored.basis.now, quota),
-            Event(
-                stored.basis.now,
-                "pause-added",
-                pause.tenant,
-                server.ref if server else "",
-                server.key.name if server else "",
-                by,
-                {"id": pause.id, "days": days, "from": iso(pause.start), "why": why},
-            ),
+        pause = _done(
+            partial(
+                deeds.pause,
+                stored.store,
+                server.key.tenant if server else checked_tenant(stored, tenant),
+                server,
+                start=start,
+                days=days,
+                why=why,
+                by=by,
+                now=stored.basis.now,
+                quota=stored.config.policy.pause_days,
+            )
         )
         _say(stored, pause.id, as_json=as_json)
 
@@ -113,8 +103,8 @@ def extend_pause(
     """Make a pause longer."""
     with opened(file, state) as stored:
         now, quota = stored.basis.now, stored.config.policy.pause_days
-        event = Event(now, "pause-extended", actor=by, detail={"id": pause_id, "days": days})
-        _change(stored, lambda old: extend(old, pause_id, days, now, quota), event)
+        change = partial(deeds.extend_pause, stored.store, pause_id, days)
+        _done(partial(change, why="", by=by, now=now, quota=quota))
         _say(stored, pause_id, as_json=as_json)
 
 
@@ -126,15 +116,13 @@ def extend_pause(
 def cancel_pause(pause_id: str, by: str, file: Path | None, state: Path | None, as_json: bool) -> None:
     """End a pause now; the days that it has not started are given back."""
     with opened(file, state) as stored:
-        now = stored.basis.now
-        event = Event(now, "pause-cancelled", actor=by, detail={"id": pause_id})
-        _change(stored, lambda old: cancel(old, pause_id, now), event)
+        _done(partial(deeds.cancel_pause, stored.store, pause_id, why="", by=by, now=stored.basis.now))
         _say(stored, pause_id, as_json=as_json)
 
 
-def _change(stored: Stored, change: Callable[[tuple[Pause, ...]], tuple[Pause, ...]], event: Event) -> None:
+def _done(deed: Callable[[], Pause]) -> Pause:
     try:
-        stored.store.change_pauses(change, event)
+        return deed()
     except ValueError as error:  # QuotaExceeded among them
         raise BadUse(str(error)) from None
 

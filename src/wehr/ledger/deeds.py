@@ -1,0 +1,190 @@
+"""What people do: pauses and exemptions, each in one transaction with the event that says who, when and why.
+
+``now`` is UTC seconds since 1970, ``by`` the doer's name for the audit. ``sees`` tells of which tenants the
+doer may touch anything; what is another's is not there for them. All raise what the store's methods raise.
+"""
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
+
+from wehr.ledger.rows import Detail, Event, ServerRow
+from wehr.ledger.store import Store
+from wehr.policy import pauses
+from wehr.policy.pauses import Pause
+from wehr.policy.scope import Exemption
+
+Sees = Callable[[str], bool]
+
+
+class NotThere(ValueError):
+    """There is no such pause or exemption, or it is not the doer's to touch."""
+
+
+def everybody(_tenant: str) -> bool:
+    """The ``sees`` of those who may touch all."""
+    return True
+
+
+def pause(
+    store: Store,
+    tenant: str,
+    server: ServerRow | None,
+    *,
+    start: float | None,
+    days: int,
+    why: str,
+    by: str,
+    now: float,
+    quota: int,
+) -> Pause:
+    """Stop the clocks of a tenant, or of one server, whose tenant counts then; from now on without ``start``.
+
+    Raises:
+        QuotaExceeded: it needs more days than are left.
+        ValueError: it cannot be: in the past, too long, or without a reason.
+    """
+    new = Pause(
+        secrets.token_hex(4),
+        server.key.tenant if server else tenant,
+        now if start is None else start,
+        days,
+        now,
+        server.key if server else None,
+        by=by,
+        why=_said(why),
+    )
+    detail: Detail = {"id": new.id, "days": days, "from": _iso(new.start), "why": new.why}
+    ref, name = (server.ref, server.key.name) if server else ("", "")
+    event = Event(now, "pause-added", new.tenant, ref, name, by, detail)
+    store.change_pauses(lambda old: pauses.request(old, new, now, quota), event)
+    return new
+
+
+def extend_pause(
+    store: Store,
+    pause_id: str,
+    days: int,
+    *,
+    why: str,
+    by: str,
+    now: float,
+    quota: int,
+    sees: Sees = everybody,
+) -> Pause:
+    """Make a pause longer by some days.
+
+    Raises:
+        NotThere: there is none with this id.
+        QuotaExceeded: it needs more days than are left.
+        ValueError: it has ended, or would be too long.
+    """
+    detail: Detail = {"id": pause_id, "days": days, **({"why": why} if why else {})}
+    event = Event(now, "pause-extended", actor=by, detail=detail)
+
+    def change(old: tuple[Pause, ...]) -> tuple[Pause, ...]:
+        _find(old, pause_id, sees)
+        return pauses.extend(old, pause_id, days, now, quota)
+
+    return _find(store.change_pauses(change, event), pause_id, sees)
+
+
+def cancel_pause(
+    store: Store, pause_id: str, *, why: str, by: str, now: float, sees: Sees = everybody
+) -> Pause:
+    """End a pause now; the days that it has not started are given back.
+
+    Raises:
+        NotThere: there is none with this id.
+        ValueError: it has ended already.
+    """
+    detail: Detail = {"id": pause_id, **({"why": why} if why else {})}
+    event = Event(now, "pause-cancelled", actor=by, detail=detail)
+
+    def change(old: tuple[Pause, ...]) -> tuple[Pause, ...]:
+        _find(old, pause_id, sees)
+        return pauses.cancel(old, pause_id, now)
+
+    return _find(store.change_pauses(change, event), pause_id, sees)
+
+
+def exempt(
+    store: Store,
+    *,
+    server: str = "",
+    network: str = "",
+    domain: str = "",
+    tenant: str = "",
+    until: float | None = None,
+    why: str,
+    by: str,
+    now: float,
+) -> tuple[str, Exemption]:
+    """Leave alone who meets all conditions that are named; gives the exemption and its id.
+
+    Raises:
+        ValueError: it names nobody, ends before it begins, or has no reason.
+    """
+    exemption = Exemption(
+        datetime.fromtimestamp(now, UTC),
+        _said(why),
+        None if until is None else datetime.fromtimestamp(until, UTC),
+        server.strip().lower().rstrip("."),
+        network.strip(),
+        domain.strip().lower(),
+        tenant,
+        by,
+    )
+    ident = secrets.token_hex(4)
+    detail: Detail = {
+        "id": ident,
+        "network": exemption.network,
+        "domain": exemption.domain,
+        "until": None if until is None else _iso(until),
+        "reason": exemption.reason,
+    }
+    event = Event(now, "exemption-added", tenant, name=exemption.server, actor=by, detail=detail)
+    store.put_exemption(ident, exemption, event)
+    return ident, exemption
+
+
+def end_exemption(
+    store: Store, ident: str, *, why: str, by: str, now: float, sees: Sees = everybody
+) -> Exemption:
+    """End an exemption now; the clocks that it stopped go on from where they stood.
+
+    Raises:
+        NotThere: there is none with this id.
+        ValueError: it has ended already.
+    """
+    old = store.exemptions().get(ident)
+    if old is None or not sees(old.tenant):
+        raise NotThere(f"there is no exemption {ident!r}")
+    if old.until and old.until.timestamp() <= now:
+        raise ValueError(f"exemption {ident!r} has ended on {_iso(old.until.timestamp())} already")
+    # One that was made at this very moment ends right after it began.
+    end = max(datetime.fromtimestamp(now, UTC), old.since + timedelta(microseconds=1))
+    ended = replace(old, until=end)
+    detail: Detail = {"id": ident, **({"why": why} if why else {})}
+    event = Event(now, "exemption-cancelled", old.tenant, name=old.server, actor=by, detail=detail)
+    store.put_exemption(ident, ended, event)
+    return ended
+
+
+def _find(found: tuple[Pause, ...], pause_id: str, sees: Sees) -> Pause:
+    for one in found:
+        if one.id == pause_id and sees(one.tenant):
+            return one
+    raise NotThere(f"there is no pause {pause_id!r}")
+
+
+def _said(why: str) -> str:
+    if not why.strip():
+        raise ValueError("a reason must be given")
+    return why.strip()
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
