@@ -178,3 +178,12 @@ def test_without_a_store_the_commands_say_where_they_looked(tmp_path: Path) -> N
 
     assert result.exit_code == 2
     assert f"there is no store in {tmp_path}: start 'wehr serve' once" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("report",), ("server", "list"), ("server", "show", "x"), ("events",)])
+def test_a_limit_is_a_number_that_the_store_can_count_to(state: Path, command: tuple[str, ...]) -> None:
+    """What is beyond 64 bits ends with exit code 2, not with an error of the database."""
+    result = CliRunner().invoke(main, [*command, "--limit", str(10**20), "--state", str(state)])
+
+    assert result.exit_code == 2
+    assert "--limit" in result.stderr

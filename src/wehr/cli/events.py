@@ -7,6 +7,7 @@ import rich_click as click
 
 from wehr.cli.config import file_option, read, state_option
 from wehr.cli.output import BadUse, print_json, print_table
+from wehr.cli.stored import limit_option
 from wehr.cli.times import Instant, iso
 from wehr.ledger import LedgerError, open_store
 from wehr.service.state_folder import default_state
@@ -19,7 +20,7 @@ from wehr.service.state_folder import default_state
 @click.option("--server", metavar="REF|NAME", help="Only of this server.")
 @click.option("--tenant", help="Only of this tenant.")
 @click.option("--by", help="Only what this person did, or wehr.")
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Events at most.")
+@limit_option(1000, "Events")
 @file_option
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line.")

@@ -6,7 +6,7 @@ import msgspec
 import rich_click as click
 
 from wehr.cli.output import BadUse, print_json, print_table
-from wehr.cli.stored import Stored, opened, store_options
+from wehr.cli.stored import Stored, limit_option, opened, store_options
 from wehr.cli.times import iso
 from wehr.evidence import Relation
 from wehr.ledger import ServerRow
@@ -21,7 +21,7 @@ def command() -> None:
 @command.command("list")
 @store_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Servers at most.")
+@limit_option(100, "Servers")
 def list_servers(file: Path | None, state: Path | None, as_json: bool, limit: int) -> None:
     """List the servers seen, the latest first."""
     with opened(file, state) as stored:
@@ -50,8 +50,8 @@ def _line(row: ReportRow) -> tuple[object, ...]:
 @command.command()
 @click.argument("server", metavar="REF|NAME|ADDRESS")
 @store_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Messages at most.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a server.")
+@limit_option(20, "Messages")
 def show(server: str, file: Path | None, state: Path | None, as_json: bool, limit: int) -> None:
     """Show what is known of a server: its report, its events and its latest messages."""
     with opened(file, state) as stored:

@@ -35,12 +35,23 @@ class Stored(Struct, frozen=True):
 
     def report(self, rows: list[ServerRow]) -> list[ReportRow]:
         """The report on these servers."""
-        return report(rows, self.basis, self.store.tallies())
+        return report(rows, self.basis, self.store.sums())
 
 
 def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that name configuration and state."""
     return file_option(state_option(command))
+
+
+def limit_option(default: int, what: str) -> Callable[..., Any]:
+    """The option that bounds a list; SQL's numbers end somewhere, so its own do, too."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, 1_000_000),
+        default=default,
+        show_default=True,
+        help=f"{what} at most.",
+    )
 
 
 actor_option = click.option(
@@ -91,7 +102,7 @@ def seen(stored: Stored) -> Seen:
     address = {row.ref: row.client_ip for row in rows}
     enforced = {row.ref for row in rows if row.enforced}
     counted: Counter[str] = Counter()
-    for tally in stored.store.tallies():
+    for tally in stored.store.sums():
         counted[address.get(tally.ref, "")] += tally.messages
     messages = counted.total()
     del counted[""]
