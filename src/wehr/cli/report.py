@@ -1,17 +1,15 @@
 """``wehr report``: the out-of-date servers."""
 
-import csv
-import html
-import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import msgspec
 import rich_click as click
 
 from wehr.cli.output import print_json, print_table
 from wehr.cli.stored import limit_option, opened, store_options
+from wehr.ledger.crowds import part_crowds
+from wehr.ledger.exporting import to_csv, to_html
 from wehr.ledger.report import ReportRow
 
 FORMATS = ("table", "json", "csv", "html")
@@ -28,10 +26,14 @@ def command(
 ) -> None:
     """List the out-of-date servers: since when, at which stage, and what comes next."""
     with opened(file, state) as stored:
-        rows = stored.report(stored.store.servers(limit=limit))
+        servers = stored.store.servers(surest_first=True, limit=limit)
+        kept, crowd = part_crowds(servers)
+        rows = stored.report(servers if everything else kept)
         catalogue, today = stored.basis.catalogue, stored.basis.today
         stale = catalogue.stale(today, timedelta(days=stored.config.catalogue.stale_after))
     print_report([row for row in rows if everything or row.out_of_date], "json" if as_json else shape)
+    if crowd.names and not everything:
+        click.echo(crowd, err=True)
     if stale:
         click.echo(
             f"The catalogue is of {catalogue.date}: newer versions and holes are not known to it.", err=True
@@ -43,11 +45,9 @@ def print_report(rows: Sequence[ReportRow], shape: str) -> None:
     if shape == "json":
         print_json(rows)
     elif shape == "csv":
-        writer = csv.writer(sys.stdout)
-        writer.writerow(ReportRow.__struct_fields__)
-        writer.writerows([_cell(value) for value in _plain(row)] for row in rows)
+        click.echo(to_csv(rows), nl=False)
     elif shape == "html":
-        click.echo(_html(rows))
+        click.echo(to_html(rows), nl=False)
     elif not rows:
         click.echo("No out-of-date server has been seen.")
     else:
@@ -83,35 +83,3 @@ def _short(row: ReportRow) -> tuple[object, ...]:
 
 def _count(done: int, would: int) -> str:
     return f"{done} (+{would} not enforced)" if would else str(done)
-
-
-def _plain(row: ReportRow) -> list[object]:
-    # As JSON has them: times in ISO 8601.
-    return list(msgspec.to_builtins(row).values())
-
-
-def _cell(value: object) -> object:
-    """A value for a spreadsheet, in which a text that a stranger wrote must not begin a formula."""
-    if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t"):
-        return f"'{value}"
-    return value
-
-
-def _html(rows: Sequence[ReportRow]) -> str:
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in ReportRow.__struct_fields__)
-    body = "\n".join(
-        "<tr>"
-        + "".join(
-            f"<td>{html.escape(str('' if value is None else _cell(value)))}</td>" for value in _plain(row)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        '<!doctype html>\n<html lang="en">\n'
-        '<head><meta charset="utf-8"><title>Out-of-date servers</title></head>\n'
-        "<body><h1>Out-of-date servers</h1>\n"
-        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></body></html>"
-    )
