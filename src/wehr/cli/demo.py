@@ -7,11 +7,10 @@ from pathlib import Path
 
 import rich_click as click
 from rich import box
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from wehr.cli.output import BadUse
+from wehr.cli.output import BadUse, console
 from wehr.cli.report import print_report
 from wehr.service.config import Log
 from wehr.service.demonstration import Demonstration, Today
@@ -48,10 +47,9 @@ def command(seconds: float, days: int, keep: Path | None) -> None:
 
 async def _play(demonstration: Demonstration, pace: float) -> None:
     """Show each day as it is played, in real time no faster than ``pace`` seconds a day."""
-    console = Console()
     totals: dict[str, list[int]] = {}
     began = time.monotonic()
-    with Live(console=console, refresh_per_second=10, transient=False) as live:
+    with Live(console=console(), refresh_per_second=10, transient=False) as live:
         async for day, seen in demonstration.play():
             for today in seen:
                 sums = totals.setdefault(today.actor.story, [0, 0, 0])
