@@ -63,12 +63,14 @@ class Limits(Struct, frozen=True):
     ``connections`` are open at the same time: a mail system has one for each SMTP session. ``idle`` seconds
     without a complete frame end a connection: as long as an SMTP session may be silent, and then some.
     ``sweep`` seconds lie between two looks for idle ones. ``unread`` bytes of answers may wait for a peer.
+    ``held`` bytes of what is not complete yet may be held back for all of them together.
     """
 
     connections: int = 5000
     idle: float = 3600
     sweep: float = 60
-    unread: int = 64 << 10
+    unread: int = 16 << 10
+    held: int = 64 << 20
 
 
 class Counters:
@@ -134,6 +136,7 @@ class Door:
         self.limits = limits or Limits()
         self.counters = Counters()
         self.open: set[Peer] = set()
+        self.held = 0
         self.gate = gate
         self._on_event = on_event or (lambda event, text: None)
         self._told: Counter[Event] = Counter()
@@ -213,6 +216,29 @@ class Door:
         if self._told[event] <= _LINES_PER_SWEEP:
             self._on_event(event, text)
 
+    def make_room(self) -> bool:
+        """Whether one more connection has room; if need be, the one that has been silent for longest goes.
+
+        Who has said something since the last sweep but one stays.
+        """
+        if len(self.open) < self.limits.connections:
+            return True
+        silent = max(self.open, key=lambda connection: connection.idle_sweeps, default=None)
+        if silent is None or silent.idle_sweeps < 2:
+            return False
+        self.open.discard(silent)
+        self.counters.overloads += 1
+        self.tell(Event.OVERLOAD, f"hung up on {silent.peer}, silent longest of {self.limits.connections}")
+        silent.hang_up()
+        return True
+
+    def hold(self, more: int) -> None:
+        """Account for bytes held back; if all are too many, who holds back most goes."""
+        self.held += more
+        if self.held > self.limits.held:
+            holding = (it for it in self.open if isinstance(it, Connection))
+            max(holding, key=lambda connection: connection.held).cut_off("holds back too much")
+
     def new_connection(self) -> asyncio.Protocol:
         """What takes a new connection."""
         return Connection(self)
@@ -267,11 +293,12 @@ class Door:
 class Connection(asyncio.Protocol):
     """One connection of a mail system."""
 
-    __slots__ = ("_quick_ack", "_server", "_transport", "idle_sweeps", "session")
+    __slots__ = ("_quick_ack", "_server", "_transport", "held", "idle_sweeps", "session")
 
     def __init__(self, server: Door) -> None:
         self.session = server.new_session()
         self.idle_sweeps = 0
+        self.held = 0
         self._server = server
         self._quick_ack: socket.socket | None = None
 
@@ -291,7 +318,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         server = self._server
         server.counters.connections += 1
-        if len(server.open) >= server.limits.connections or server.closing:
+        if server.closing or not server.make_room():
             server.counters.overloads += 1
             server.tell(Event.OVERLOAD, f"turned away {self.peer}: {len(server.open)} connections")
             self._transport.abort()
@@ -313,10 +340,14 @@ class Connection(asyncio.Protocol):
         try:
             answers = self.session.receive(data)
         except ProtocolError as error:
-            self._cut_off(str(error))
+            self.cut_off(str(error))
             return
-        if not self.session.pending:  # who sends a frame drop by drop counts as idle
+        held = self.session.pending
+        if not held:  # who sends a frame drop by drop counts as idle
             self.idle_sweeps = 0
+        if held != self.held:
+            more, self.held = held - self.held, held
+            self._server.hold(more)
         if answers:
             self._transport.write(answers)
         elif self._quick_ack and _TCP_QUICKACK is not None:
@@ -328,18 +359,25 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The peer reads no answers, though it must wait for each of them: it is none of ours."""
-        self._cut_off("answers are not read")
+        self.cut_off("answers are not read")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
-        self._server.open.discard(self)
+        self._forget()
         self._server.check_drained()
 
     def hang_up(self) -> None:
         """Close without waiting for anything."""
+        self._forget()
         self._transport.abort()
 
-    def _cut_off(self, why: str) -> None:
+    def cut_off(self, why: str) -> None:
+        """Close, and tell the administrator why."""
         self._server.counters.protocol_errors += 1
         self._server.tell(Event.PROTOCOL_ERROR, f"cut off {self.peer}: {why}")
         self.hang_up()
+
+    def _forget(self) -> None:
+        self._server.open.discard(self)
+        self._server.held -= self.held
+        self.held = 0

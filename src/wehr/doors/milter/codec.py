@@ -70,8 +70,8 @@ class Frames:
 
     @property
     def pending(self) -> int:
-        """Bytes held back, or still to be skipped, until their frame is complete."""
-        return len(self._part) + self._drop
+        """Bytes held back until their frame is complete; 1 while the rest of an oversize one is skipped."""
+        return len(self._part) + (self._drop > 0)
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes, int, int]]:
         """Yield (command, buffer, start of payload in it, end of payload) of each complete frame.

@@ -123,8 +123,8 @@ class MilterSession:
 
     @property
     def pending(self) -> int:
-        """Bytes held back, or still to be skipped, until their frame is complete."""
-        return self._frames.pending
+        """Bytes held back until their frame is complete, and of the trace until the message is decided."""
+        return self._frames.pending + min(MAX_TRACE - self._room, MAX_TRACE)
 
     def receive(self, data: bytes) -> bytes:
         """Take what arrived, return what to answer (often nothing).

@@ -80,7 +80,7 @@ def _end(data: bytes, position: int) -> int | None:
 
 
 def _key(request: bytes) -> bytes:
-    """The key in a netstring without its comma: ``21:milters 2001:db8::25``.
+    """The key in a netstring without its comma: ``20:clients 2001:db8::25``.
 
     Raises:
         ProtocolError: there is none.
