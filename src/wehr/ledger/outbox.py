@@ -8,7 +8,7 @@ sends it again; whatever may come twice, a webhook or a digest, goes back to `wa
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, or_, select, text, 
 from wehr.ledger import carrying
 from wehr.ledger.database import Database
 from wehr.ledger.rows import Detail, Event
-from wehr.ledger.schema import events, meta, outbox, stopped_contacts
+from wehr.ledger.schema import events, journals, meta, outbox, stopped_contacts
 
 _LOCK: Final = 0x5745484F
 _HOUR: Final = 3600.0
@@ -130,10 +130,17 @@ class Outbox:
             _insert(connection, added, now)
             return added
 
-    def plan_webhooks(self, targets: Sequence[str], make: Callable[[Event], bytes], now: float) -> int:
+    def plan_webhooks(
+        self, targets: Mapping[str, Sequence[str]], make: Callable[[Event], bytes], now: float
+    ) -> int:
         """Add a row for each event since the last time and each target; tells how many rows.
 
         A target that is new hears of what happens from now on.
+
+        Args:
+            targets: where to, and the kinds of events that it hears of; empty: all.
+            make: what is sent of an event.
+            now: UTC seconds since 1970.
         """
         with self._planning() as connection:
             if connection.dialect.name == "postgresql":
@@ -141,11 +148,13 @@ class Outbox:
                 connection.execute(text("LOCK TABLE events IN SHARE MODE"))
             newest = connection.scalar(select(func.coalesce(func.max(events.c.id), 0))) or 0
             added = 0
-            for target in targets:
+            for target, kinds in targets.items():
                 name = f"webhook {target}"
                 seen = connection.scalar(select(meta.c.value).where(meta.c.name == name))
                 if seen is not None and int(seen) < newest:
                     query = select(events).where(events.c.id > int(seen), events.c.id <= newest)
+                    if kinds:
+                        query = query.where(events.c.kind.in_(kinds))
                     rows = connection.execute(query.order_by(events.c.id)).mappings().all()
                     drafts = [_webhook(target, row, make) for row in rows]
                     _insert(connection, drafts, now)
@@ -335,6 +344,11 @@ class Outbox:
             rows = connection.execute(query.order_by(outbox.c.id.desc()).limit(limit)).mappings()
             return [_item(row) for row in rows]
 
+    def nodes(self) -> dict[str, float]:
+        """When each node's journal was last carried in."""
+        with self._store._read() as connection:  # noqa: SLF001
+            return {row[0]: row[1] for row in connection.execute(select(journals.c.node, journals.c.at))}
+
     def of_message(self, message_id: str) -> Item | None:
         """The row that a Message-ID (without brackets) is of."""
         with self._store._read() as connection:  # noqa: SLF001
@@ -343,7 +357,7 @@ class Outbox:
             return None if row is None else _item(row)
 
 
-_EVENTS: Final = {State.SENT: "sent", State.REFUSED: "refused"}
+_EVENTS: Final = {State.SENT: "sent", State.REFUSED: "refused", State.DOUBTFUL: "doubtful"}
 
 
 class _Locked:

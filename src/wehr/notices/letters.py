@@ -114,9 +114,9 @@ def plain(
     # RFC 3834 section 5: no vacation answers to this. What Exchange, which most readers run, goes by too.
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
-    message["Content-Language"] = ", ".join(text.language for text in texts)
     message.set_content(_RULE.join(text.text for text in texts), cte="quoted-printable")
     message.add_alternative(_page(texts), subtype="html", cte="quoted-printable")
+    message["Content-Language"] = ", ".join(text.language for text in texts)
     return message
 
 

@@ -18,6 +18,7 @@ from wehr.notices.render import Letter, Rendered, Templates
 from wehr.notices.servers import Found, describe, survey
 from wehr.notices.settings import Notices
 from wehr.notices.types import LADDER, Notice, Past, Reason
+from wehr.notices.webhook import payload
 
 _DAY: Final = 86_400.0
 _SERVERS: Final = 1_000_000
@@ -90,6 +91,7 @@ class Round(Struct, frozen=True):
             office.writer.operator,
             office.writer.host,
             office.writer.reply_to,
+            self.basis.now,
         )
 
     def texts(self, notice: Notice) -> tuple[Rendered, ...]:
@@ -168,6 +170,13 @@ def plan_notices(one: Round, outbox: Outbox) -> list[Draft]:
         return [one.draft(notice, previous(notice)) for notice in notices], withdrawn
 
     return outbox.plan(Kind.NOTICE, draft, one.basis.now)
+
+
+def plan_webhooks(settings: Notices, host: str, outbox: Outbox, now: float) -> None:
+    """Put what has happened since the last time into the outbox, for each webhook that hears of it."""
+    targets = {target.url: target.events for target in settings.webhooks}
+    if targets:
+        outbox.plan_webhooks(targets, lambda event: payload(event, host), now)
 
 
 def past(item: Item) -> Past:

@@ -37,6 +37,8 @@ class Letter(Struct, frozen=True):
     """Whose mail system writes."""
     host: str
     reply_to: str
+    now: float
+    """UTC seconds since 1970."""
 
 
 class Rendered(Struct, frozen=True):
@@ -134,6 +136,7 @@ def _facts(letter: Letter, language: Language) -> dict[str, Any]:
         "operator": letter.operator,
         "host": letter.host,
         "reply_to": letter.reply_to,
+        "now": letter.now,
     }
 
 
@@ -171,20 +174,19 @@ def to_html(text: str) -> str:
     for number, line in enumerate(lines):
         found = _BULLET.fullmatch(line)
         if found:
-            level = len(found[1]) // 2 + 1
-            out += ["<ul>"] * (level - depth) + ["</ul>"] * (depth - level)
+            level = min(len(found[1]) // 2 + 1, depth + 1)
+            out += ["<ul>"] if level > depth else ["</li>", *(["</ul></li>"] * (depth - level))]
             depth = level
-            out.append(f"<li>{_linked(found[2])}</li>")
+            out.append(f"<li>{_linked(found[2])}")
         elif depth and line.startswith(" "):
-            out[-1] = out[-1].removesuffix("</li>") + f"<br>{_linked(line.strip())}</li>"
+            out.append(f"<br>{_linked(line.strip())}")
         elif line and not set(line) <= {"-"}:
-            out += ["</ul>"] * depth
+            out += ["</li></ul>"] * depth
             depth = 0
-            heading = (
-                number + 1 < len(lines) and len(lines[number + 1]) > 1 and set(lines[number + 1]) == {"-"}
-            )
-            out.append(f"<h3>{_linked(line)}</h3>" if heading else f"<p>{_linked(line)}</p>")
-    return "\n".join([*out, *(["</ul>"] * depth)])
+            below = lines[number + 1] if number + 1 < len(lines) else ""
+            tag = "h3" if len(below) > 1 and set(below) == {"-"} else "p"
+            out.append(f"<{tag}>{_linked(line)}</{tag}>")
+    return "\n".join([*out, *(["</li></ul>"] * depth)])
 
 
 def _linked(text: str) -> str:

@@ -133,6 +133,13 @@ class Service:
             self._closing.push_async_callback(clients.stop)
             await clients.start()
         await self._open_doors()
+        if self._worker == 1:
+            from wehr.service.post import Post
+
+            opener = partial(open_store, self.config.store.at(self.folder.path), create=False)
+            post = Post(self, opener, self.folder, self.folder.node(self._worker))
+            self._closing.push_async_callback(post.stop)
+            post.start()
 
     def _record(self, entry: Entry) -> None:
         self.memory.record(entry)
