@@ -14,6 +14,7 @@ from wehr.evidence.build import format_build
 from wehr.ledger.condense import Digest
 from wehr.ledger.episode import FORGET_DAYS, MEMORY_DAYS, find_episode
 from wehr.ledger.journal import Entry
+from wehr.ledger.maintenance import bound_networks
 from wehr.ledger.memory import Limits, reference
 from wehr.ledger.rows import Event
 from wehr.ledger.schema import counter, events, servers, sightings, tallies
@@ -57,8 +58,11 @@ def write_entries(
         rows.append(server.row(change))
         found += server.events
     upsert(connection, servers, ("ref",), rows)
-    _add_tallies(connection, Counter(_outcome(entry, refs[entry.key]) for entry in entries))
-    write_events(connection, found)
+    new = {(row["tenant"], row["network"]) for row in rows if row["ref"] not in known}
+    gone = bound_networks(connection, new, limits)
+    outcomes = Counter(_outcome(entry, refs[entry.key]) for entry in entries if refs[entry.key] not in gone)
+    _add_tallies(connection, outcomes)
+    write_events(connection, [event for event in found if event.ref not in gone])
 
 
 def write_states(
@@ -67,6 +71,7 @@ def write_states(
     """Join states into the servers' rows: for what is known without its journal. Tells how many are new."""
     new = 0
     found: list[Event] = []
+    places: set[tuple[str, str]] = set()
     by_ref = {reference(key, secret): (key, state) for key, state in states}
     refs = list(by_ref)
     for first in range(0, len(refs), _CHUNK):
@@ -84,9 +89,12 @@ def write_states(
             rows.append({**row, **_columns(state, limits), "change": change})
             if kind := _turn(state, limits, was_open=was_open):
                 found.append(Event(state.last_seen, kind, key.tenant, ref, key.name))
-            new += old is None
+            if old is None:
+                new += 1
+                places.add((key.tenant, key.network))
         upsert(connection, servers, ("ref",), rows)
-    write_events(connection, found)
+    gone = bound_networks(connection, places, limits)
+    write_events(connection, [event for event in found if event.ref not in gone])
     return new
 
 
@@ -96,8 +104,7 @@ def write_digest(connection: Connection, digest: Digest, node: str, secret: byte
     outcomes: Counter[_Outcome] = Counter()
     for it, count in digest.outcomes:
         outcomes[it.day, reference(it.key, secret), it.action, it.reason, it.enforced] += count
-    if outcomes:
-        _add_tallies(connection, outcomes)
+    _add_tallies(connection, outcomes)
     detail: dict[str, str | int | float | bool | None] = {"node": node, "messages": digest.entries}
     write_events(connection, [Event(at=digest.last_at, kind="history-lost", detail=detail)])
 
@@ -351,6 +358,8 @@ def _outcome(entry: Entry, ref: str) -> _Outcome:
 
 
 def _add_tallies(connection: Connection, outcomes: Counter[_Outcome]) -> None:
+    if not outcomes:
+        return
     names = ("day", "ref", "action", "reason", "enforced")
     rows = [{**dict(zip(names, key, strict=True)), "messages": count} for key, count in outcomes.items()]
     insert = _insert(connection)(tallies)

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Final
@@ -18,6 +19,8 @@ from wehr.ledger.state import DAY, day_of
 _LOCK: Final = 0x57454850
 BATCH: Final = 2000
 """Rows that go in one transaction: some ten milliseconds."""
+_CHUNK: Final = 500
+"""Bound values of a statement."""
 
 
 _Days = Annotated[int, Meta(ge=1, le=36_500)]
@@ -77,24 +80,55 @@ def prune_batch(connection: Connection, old: Cutoffs, limits: Limits) -> dict[st
         "outbox": _remove(connection, outbox, written),
     }
     if not any(gone.values()):
-        gone["servers"] = _remove_beyond(connection, limits)
+        over = connection.execute(select(func.count()).select_from(servers)).scalar_one() - limits.servers
+        gone["servers"] = len(_evict(connection, _WORTH, min(over, BATCH)))
     return gone
 
 
-def _remove_beyond(connection: Connection, limits: Limits) -> int:
-    """Remove servers beyond the bounds: unconfirmed ones, seen within a day, the oldest first."""
-    established = servers.c.last_seen - servers.c.first_seen > DAY
-    worth = select(servers.c.ref).order_by(servers.c.confirmed, established, servers.c.last_seen)
-    place = (servers.c.tenant, servers.c.network)
+_WORTH: Final = select(servers.c.ref).order_by(
+    servers.c.confirmed, servers.c.last_seen - servers.c.first_seen > DAY, servers.c.last_seen
+)
+"""Servers as they go when room is needed: unconfirmed ones, seen within a day, the oldest first."""
+
+
+def bound_networks(connection: Connection, places: Iterable[tuple[str, str]], limits: Limits) -> set[str]:
+    """Keep networks within their bound of names, so that a flood of forged ones leaves no more of them.
+
+    ``places`` are tenants and networks that new servers came in. Gives the references of servers that went.
+    """
+    gone: set[str] = set()
+    networks: dict[str, list[str]] = {}
+    for tenant, network in sorted(places):
+        networks.setdefault(tenant, []).append(network)
+    for tenant, some in networks.items():
+        for first in range(0, len(some), _CHUNK):
+            gone |= _bound(connection, tenant, some[first : first + _CHUNK], limits.servers_per_network)
+    return gone
+
+
+def _bound(connection: Connection, tenant: str, networks: list[str], most: int) -> set[str]:
     number = func.count().label("number")
-    crowd = connection.execute(
-        select(*place, number).group_by(*place).having(number > limits.servers_per_network).limit(1)
-    ).first()
-    if crowd is not None:
-        mine = worth.where(servers.c.tenant == crowd.tenant, servers.c.network == crowd.network)
-        return _remove(connection, servers, mine, min(crowd.number - limits.servers_per_network, BATCH))
-    over = connection.execute(select(func.count()).select_from(servers)).scalar_one() - limits.servers
-    return _remove(connection, servers, worth, min(over, BATCH)) if over > 0 else 0
+    crowds = (
+        select(servers.c.network, number)
+        .where(servers.c.tenant == tenant, servers.c.network.in_(networks))
+        .group_by(servers.c.network)
+        .having(number > most)
+    )
+    gone: set[str] = set()
+    for crowd in connection.execute(crowds).all():
+        mine = _WORTH.where(servers.c.tenant == tenant, servers.c.network == crowd.network)
+        gone |= _evict(connection, mine, crowd.number - most)
+    return gone
+
+
+def _evict(connection: Connection, worth: Select[tuple[str]], count: int) -> set[str]:
+    """Remove servers for want of room, and with each what was told and counted of it."""
+    refs = [row.ref for row in connection.execute(worth.limit(count))] if count > 0 else []
+    for first in range(0, len(refs), _CHUNK):
+        part = refs[first : first + _CHUNK]
+        for table in (servers, events, tallies):
+            connection.execute(delete(table).where(table.c.ref.in_(part)))
+    return set(refs)
 
 
 def _remove(

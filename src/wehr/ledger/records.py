@@ -1,6 +1,6 @@
 """What people ask of a store and change in it; nodes learn of their changes (`wehr.ledger.store`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -11,7 +11,7 @@ from wehr.ledger import carrying
 from wehr.ledger.database import Database
 from wehr.ledger.rows import Event, ServerRow, SightingRow, Tally
 from wehr.ledger.schema import events, exemptions, meta, metadata, pauses, servers, sightings, tallies
-from wehr.ledger.state import unpack_state
+from wehr.ledger.state import DAY, unpack_state
 from wehr.policy.laddering import Past
 from wehr.policy.pauses import Pause
 from wehr.policy.scope import Exemption
@@ -39,15 +39,23 @@ class Records(Database):
         name: str | None = None,
         tenant: str | None = None,
         seen_since: float = 0.0,
+        surest_first: bool = False,
         limit: int = 10_000,
     ) -> list[ServerRow]:
-        """Servers, the one seen last first; ``name`` is the stamped name, the client's, or its address."""
+        """Servers, the one seen last first; ``name`` is the stamped name, the client's, or its address.
+
+        With ``surest_first`` those come before that are confirmed, and then those seen on several days: no
+        flood of forged names keeps them from a list.
+        """
         query = select(servers).where(servers.c.last_seen >= seen_since)
         if name is not None:
             columns = (servers.c.name, servers.c.client_name, servers.c.client_ip)
             query = query.where(or_(*(column == name.lower() for column in columns)))
         if tenant is not None:
             query = query.where(servers.c.tenant == tenant)
+        if surest_first:
+            lasting = servers.c.last_seen - servers.c.first_seen > DAY
+            query = query.order_by(servers.c.confirmed.desc(), lasting.desc())
         return self._servers(query.order_by(servers.c.last_seen.desc(), servers.c.ref).limit(limit))
 
     def history(self, ref: str, *, limit: int = 100, before: int | None = None) -> list[SightingRow]:
@@ -69,6 +77,13 @@ class Records(Database):
             query = query.where(tallies.c.ref == ref)
         return self._rows(query.order_by(tallies.c.day, tallies.c.ref), Tally)
 
+    def sums(self) -> list[Tally]:
+        """Messages per server and outcome over all days: each tally's day is 0, and its reason empty."""
+        what = (tallies.c.ref, tallies.c.action, tallies.c.enforced)
+        query = select(*what, func.sum(tallies.c.messages)).group_by(*what)
+        with self._read() as connection:
+            return [Tally(0, row[0], row[1], "", row[2], int(row[3])) for row in connection.execute(query)]
+
     def events(
         self,
         *,
@@ -79,6 +94,8 @@ class Records(Database):
         kinds: Sequence[str] = (),
         tenant: str | None = None,
         actor: str | None = None,
+        tenants: Collection[str] | None = None,
+        before: int | None = None,
         limit: int = 1000,
     ) -> list[Event]:
         """What was changed, newest first; ``server`` is a name or reference, and any case of it."""
@@ -89,6 +106,10 @@ class Records(Database):
             query = query.where(events.c.at < until)
         if kinds:
             query = query.where(events.c.kind.in_(kinds))
+        if tenants is not None:
+            query = query.where(events.c.tenant.in_(tenants))
+        if before is not None:
+            query = query.where(events.c.id < before)
         for column, value in ((events.c.ref, ref), (events.c.tenant, tenant), (events.c.actor, actor)):
             if value is not None:
                 query = query.where(column == value)
