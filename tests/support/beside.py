@@ -79,8 +79,10 @@ def command(package: str, shared: Path, users: Sequence[str], argv: Sequence[str
 
 
 @contextlib.contextmanager
-def daemon(argv: Sequence[str], folder: Path, address: tuple[str, int]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a mail system in the foreground until the end; it is ready once it listens on ``address``."""
+def daemon(
+    argv: Sequence[str], folder: Path, address: tuple[str, int], greeting: bytes = b"220 "
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a mail system in the foreground until the end; it is ready once it greets on ``address``."""
     output = folder / "output"
     with (
         output.open("wb") as out,
@@ -89,7 +91,7 @@ def daemon(argv: Sequence[str], folder: Path, address: tuple[str, int]) -> Itera
         ) as process,
     ):
         try:
-            _wait_for(process, address, output)
+            _wait_for(process, address, greeting, output)
             yield process
         finally:
             process.terminate()
@@ -101,12 +103,14 @@ def daemon(argv: Sequence[str], folder: Path, address: tuple[str, int]) -> Itera
                 os.killpg(process.pid, 9)
 
 
-def _wait_for(process: subprocess.Popen[bytes], address: tuple[str, int], output: Path) -> None:
+def _wait_for(
+    process: subprocess.Popen[bytes], address: tuple[str, int], greeting: bytes, output: Path
+) -> None:
     until = time.monotonic() + 30
     while process.poll() is None and time.monotonic() < until:
         with contextlib.suppress(OSError), socket.create_connection(address, 1) as probe:
             probe.settimeout(20)
-            if probe.recv(4) == b"220 ":
+            if probe.recv(len(greeting)) == greeting:
                 probe.sendall(b"QUIT\r\n")
                 return
         time.sleep(0.05)

@@ -19,9 +19,10 @@ from wehr.doors.wire import MAX_DOMAINS, MAX_FIELD, MAX_FIELDS, MAX_TRACE
 OUTDATED, PATCHED = "15.1.2507.16", "15.2.2562.53"
 LINE = "450 4.7.230 Connecting server is throttled; retry after 14:25 UTC. See https://mx.example.org/s/abc"
 KEYS = {
-    "action", "reason", "smtp_code", "enhanced_code", "text", "would_be", "stage", "throttle_minutes",
-    "block_minutes", "until", "server", "network", "tenant", "build",
-}  # fmt: skip
+    *("action", "reason", "smtp_code", "enhanced_code", "text", "stage", "throttle_minutes", "block_minutes"),
+    *("until", "server", "network", "tenant", "build"),
+}
+REPLY = {"smtp_code", "enhanced_code", "text"}
 
 
 def _headers(text: str) -> list[tuple[str, str]]:
@@ -101,7 +102,7 @@ def test_a_server_is_throttled_blocked_and_let_in_again() -> None:
     blocked = _at(rig, 95, "/v1/decide", _message(OUTDATED))
     cured = _at(rig, 95.1, "/v1/decide", _message(PATCHED))
 
-    assert (first["action"], first["reason"], first["would_be"]) == ("accept", "report-stage", None)
+    assert (first["action"], first["reason"]) == ("accept", "report-stage")
     assert (first["stage"], first["server"], first["build"]) == (1, "ex01.example.com", OUTDATED)
     assert len(throttled) == 20
     again = datetime.fromisoformat(throttled[0]["until"])
@@ -111,9 +112,11 @@ def test_a_server_is_throttled_blocked_and_let_in_again() -> None:
     assert f"retry after {again:%H:%M} UTC" in throttled[0]["text"]
     assert (throttled[0]["stage"], throttled[0]["throttle_minutes"]) == (4, 20)
     assert (blocked["action"], blocked["smtp_code"], blocked["reason"]) == ("block", 550, "blocked")
-    assert (blocked["until"], blocked["network"], blocked["tenant"]) == (None, "203.0.113.0/24", "default")
+    assert (blocked["network"], blocked["tenant"]) == ("203.0.113.0/24", "default")
     assert (cured["action"], cured["reason"], cured["build"]) == ("accept", "compliant", PATCHED)
-    assert all(set(it) == KEYS for it in (first, blocked, cured))
+    assert set(throttled[0]) == KEYS
+    assert set(blocked) == KEYS - {"until"}
+    assert set(first) == KEYS - REPLY - {"until"}
 
 
 @pytest.mark.parametrize("mode", ["report", "simulate"])
@@ -123,7 +126,7 @@ def test_what_is_only_reported_is_told_apart(mode: str) -> None:
     for day in (0, 25, 50, 75, 95):
         found = _at(rig, day, "/v1/decide", _message(OUTDATED))
 
-    assert (found["action"], found["smtp_code"], found["text"]) == ("accept", None, None)
+    assert (found["action"], REPLY & set(found)) == ("accept", set())
     assert (found["would_be"], found["reason"], found["stage"]) == ("block", "blocked", 8)
 
 
@@ -131,7 +134,7 @@ def test_other_mail_is_accepted_with_its_reason() -> None:
     """There is no server to name then."""
     found = _at(Rig(), 0, "/v1/decide", _message("", headers=_headers(messages.postfix())))
 
-    assert (found["action"], found["reason"], found["server"]) == ("accept", "other-software", None)
+    assert found == {"action": "accept", "reason": "other-software"}
 
 
 def test_both_forms_of_the_headers_are_the_same() -> None:

@@ -63,24 +63,24 @@ class Message(Struct, frozen=True):
     ] = 0
 
 
-class Answer(Struct, frozen=True):
-    """What is to be done with the message, and why."""
+class Answer(Struct, frozen=True, omit_defaults=True):
+    """What is to be done with the message, and why. What does not apply is left out."""
 
     action: Annotated[Action, Meta(description="accept; throttle: refuse for now; block: refuse.")]
     reason: Annotated[Reason, Meta(description="Why; docs/policy.md explains each.")]
-    smtp_code: Annotated[int | None, Meta(description="450 or 550; null to accept.")] = None
-    enhanced_code: Annotated[str | None, Meta(description="Such as 4.7.230; null to accept.")] = None
-    text: Annotated[str | None, Meta(description="The reply's text, printable ASCII; null to accept.")] = None
+    smtp_code: Annotated[int | None, Meta(description="450 or 550; none to accept.")] = None
+    enhanced_code: Annotated[str | None, Meta(description="Such as 4.7.230.")] = None
+    text: Annotated[str | None, Meta(description="The reply's text, printable ASCII.")] = None
     would_be: Annotated[
         Action | None,
-        Meta(description="throttle or block where that is only reported or simulated; else null."),
+        Meta(description="throttle or block where that is only reported or simulated."),
     ] = None
     stage: Annotated[int | None, Meta(description="The stage of the ladder that was reached.")] = None
     throttle_minutes: Annotated[int | None, Meta(description="Minutes per hour of 450 in that stage.")] = None
     block_minutes: Annotated[int | None, Meta(description="Minutes per hour of 550 in that stage.")] = None
     until: Annotated[
         Annotated[datetime, Meta(tz=True)] | None,
-        Meta(description="When mail is taken again, UTC; null if not by waiting."),
+        Meta(description="When mail is taken again, UTC; none if not by waiting."),
     ] = None
     server: Annotated[str | None, Meta(description="The name that the server stamps.")] = None
     network: Annotated[str | None, Meta(description="The network that it sends from.")] = None
