@@ -136,6 +136,8 @@ PLAUSIBLE = [
     ("mail.example.org", Session(client_name="mail.example.net")),
     ("192.0.2.2", Session(client_name="192.0.2.2.dsl.example.org", helo="[192.0.2.9]")),
     ("localhost", Session(helo="localhost")),
+    ("localhost", Session(client_name="localhost.example.org")),
+    ("localhost.localdomain", Session(helo="localhost.localdomain")),
     ("", Session(client_name="mail.example.org", client_ip="192.0.2.7")),
     ("ex1.example.org", Session()),
 ]
@@ -144,7 +146,7 @@ PLAUSIBLE = [
 @pytest.mark.parametrize(("name", "session"), PLAUSIBLE)
 def test_a_name_nothing_bears_out_is_plausible(name: str, session: Session) -> None:
     """Domains that differ contradict each other however alike the hosts' names are; loopback proves nothing."""
-    ip = "127.0.0.1" if name == "localhost" else "192.0.2.2"
+    ip = "127.0.0.1" if name.startswith("localhost") else "192.0.2.2"
     assert handover([transport(name, ip=ip)], session).confidence is Confidence.PLAUSIBLE
 
 

@@ -25,9 +25,8 @@ def display_line(line: bytes) -> str:
     if found and (recipient := _RECIPIENT.match(tail)):
         tail = tail[recipient.end() :]
     line = head + tail
-    if b'"@' in line:
-        line = _QUOTED.sub(b"", line)
     if b"@" in line:
+        line = _QUOTED.sub(b"", line)
         *before, last = line.split(b"@")
         line = b"".join([part.rstrip(_LOCAL_PART) for part in before]) + last
     if _SHOWS_USER(line):
