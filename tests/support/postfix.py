@@ -125,6 +125,12 @@ def running(
         subprocess.run([*postfix, "stop"], check=False, capture_output=True, timeout=60)
 
 
+def abort(server: Postfix) -> None:
+    """Stop it at once, whatever it is doing."""
+    abort = ["/usr/sbin/postfix", "-c", str(server.folder / "etc"), "abort"]
+    subprocess.run(abort, check=False, capture_output=True, timeout=60)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the client saw at the end of DATA (or at an earlier command that was refused)."""
