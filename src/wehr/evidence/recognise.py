@@ -81,7 +81,7 @@ def _named(protocol: bytes, note: bytes) -> tuple[str, bytes, Build | None]:
 
 def is_cloud(by: bytes) -> bool:
     """Whether the host is one of Exchange Online's."""
-    return by.lower().endswith(CLOUD)
+    return by.lower().rstrip(b".").endswith(CLOUD)
 
 
 def _by_shape(stamp: Stamp) -> tuple[str, bytes, Build | None]:
