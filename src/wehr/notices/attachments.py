@@ -55,12 +55,13 @@ def table(servers: Iterable[Server]) -> bytes:
             ";".join(hole.cve for hole in server.holes),
             "vulnerable" if server.holes else "outdated",
         )
-        writer.writerow([_harmless(str(cell)) for cell in row])
+        writer.writerow([harmless(cell) for cell in row])
     return out.getvalue().encode()
 
 
-def _harmless(cell: str) -> str:
+def harmless(value: object) -> str:
     """A cell that no spreadsheet takes for a formula: names are a stranger's words."""
+    cell = str(value)
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 

@@ -115,12 +115,12 @@ def plain(
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     message.set_content(_RULE.join(text.text for text in texts), cte="quoted-printable")
-    message.add_alternative(_page(texts), subtype="html", cte="quoted-printable")
+    message.add_alternative(page(texts), subtype="html", cte="quoted-printable")
     message["Content-Language"] = ", ".join(text.language for text in texts)
     return message
 
 
-def _page(texts: Sequence[Rendered]) -> str:
+def page(texts: Sequence[Rendered]) -> str:
     """A page that holds everything itself: nothing is loaded from elsewhere, and it fits a telephone."""
     body = "\n<hr>\n".join(f'<div lang="{text.language}">\n{text.html}\n</div>' for text in texts)
     return (
