@@ -22,6 +22,8 @@ _COMMANDS = {
     "server": "List the servers seen, or show one.",
     "pause": "Stop the clock of a tenant or server for some days.",
     "exempt": "Leave a server, network or domain alone.",
+    "notices": "Write to the administrators of out-of-date servers, or see what would be.",
+    "announce": "Tell of a planned change of policy: a page, texts, and whom it will touch.",
     "events": "List what people and the ladder changed.",
     "store": "Migrate, check, back up, restore or copy the store.",
     "catalogue": "Ask what is known of a build.",
