@@ -47,8 +47,8 @@ class HttpSession:
 
     @property
     def pending(self) -> int:
-        """Above zero while a request is not complete."""
-        return self.in_message
+        """Bytes of the body held back; above zero while a request is not complete."""
+        return len(self._body) + self.in_message
 
     def receive(self, data: bytes) -> bytes:
         """Take what arrived, return what to answer.

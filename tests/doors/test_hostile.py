@@ -1,0 +1,242 @@
+"""Every door under crowds of idle, slow, greedy and vanished peers: memory is bounded, others are served."""
+
+import asyncio
+import gc
+import resource
+import socket
+import struct
+import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from door_peers import PEERS, Peer
+from recording_gate import RecordingGate
+
+from wehr.doors.door import Door, Event, Limits
+from wehr.service.doors import DOORS
+
+CROWD = 500
+NEVER = Limits(idle=3000, sweep=1000)
+"""No timer strikes during a test; three sweeps by hand are too long a silence."""
+AT_LENGTH = {"smtp", "sink"}
+"""They speak SMTP to strangers, with tasks and time limits of their own: see tests/doors/smtp."""
+
+
+@pytest.fixture(autouse=True)
+def _descriptors() -> Iterator[None]:
+    """Both ends of a crowd's connections are here."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 4 * CROWD:
+        pytest.skip("too few file descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4 * CROWD), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture(name="peer", params=PEERS)
+def _peer(request: pytest.FixtureRequest) -> Peer:
+    return PEERS[request.param]
+
+
+class Stand:
+    """A door with a crowd in front of it."""
+
+    def __init__(self, peer: Peer, limits: Limits) -> None:
+        self.said: list[Event] = []
+        self.peer = peer
+        self.door: Door = peer.kind(RecordingGate(), limits, lambda event, _: self.said.append(event))
+        self.address = ("127.0.0.1", 0)
+        self.crowd: list[socket.socket] = []
+
+    async def come(self, count: int, *, saying: bytes = b"") -> None:
+        """So many more connect, and say something; the door has heard it."""
+        loop = asyncio.get_running_loop()
+        before = self.door.counters.connections
+        for _ in range(count):
+            sock = socket.socket()
+            sock.setblocking(False)
+            await loop.sock_connect(sock, self.address)
+            self.crowd.append(sock)
+            if saying:
+                with suppress(ConnectionError):
+                    await loop.sock_sendall(sock, saying)
+        await until(lambda: self.door.counters.connections == before + count)
+        await settled()
+
+    async def served(self) -> bool:
+        """Whether an honest peer is, and hears nothing of a refusal."""
+        counters = self.door.counters
+        answered = await asyncio.wait_for(self.peer.deliver(self.address), 20)
+        return answered and (counters.refused_4xx, counters.refused_5xx, counters.gate_errors) == (0, 0, 0)
+
+
+@asynccontextmanager
+async def standing(peer: Peer, limits: Limits) -> AsyncIterator[Stand]:
+    """The door open, and the crowd gone in the end."""
+    stand = Stand(peer, limits)
+    stand.address = ("127.0.0.1", await stand.door.listen_tcp("127.0.0.1", 0))
+    try:
+        yield stand
+    finally:
+        for sock in stand.crowd:
+            sock.close()
+        await stand.door.close(0)
+        await settled()
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Let the loop run until something is so."""
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110 - the peers are other sockets of this loop
+            await asyncio.sleep(0)
+
+
+async def settled() -> None:
+    """Some rounds of the loop, in which what was sent arrives."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def play(peer: Peer, scene: Callable[[Stand], Awaitable[None]], limits: Limits = NEVER) -> Stand:
+    """Run a scene in front of a door."""
+
+    async def run() -> Stand:
+        async with standing(peer, limits) as stand:
+            await scene(stand)
+        return stand
+
+    return asyncio.run(run())
+
+
+def test_every_door_is_in_the_table() -> None:
+    """A new one meets the same crowds."""
+    assert set(PEERS) | AT_LENGTH == set(DOORS)
+
+
+def test_500_idle_connections_cost_little_and_stop_nobody(peer: Peer) -> None:
+    """A few KB each."""
+
+    async def scene(stand: Stand) -> None:
+        assert await stand.served()
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        await stand.come(CROWD)
+        gc.collect()
+        cost = tracemalloc.get_traced_memory()[0] - before
+        assert len(stand.door.open) == CROWD
+        assert await stand.served()
+        assert cost / CROWD < 12 << 10  # both ends of it, and HTTP's parser
+
+    tracemalloc.start()
+    try:
+        assert play(peer, scene).said == []
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_question_drop_by_drop_is_no_sign_of_life(peer: Peer) -> None:
+    """Slow-loris: whoever says a byte now and then is hung up on like one who says none."""
+
+    async def scene(stand: Stand) -> None:
+        await stand.come(CROWD, saying=peer.begun)
+        assert len(stand.door.open) == CROWD
+        for _ in range(3):
+            for sock in stand.crowd:
+                sock.send(peer.more)
+            await settled()
+            stand.door.sweep()
+            assert await stand.served()
+        for sock in stand.crowd:
+            with suppress(ConnectionError):
+                sock.send(peer.more)
+        await settled()
+        stand.door.sweep()
+        await until(lambda: not stand.door.open)
+        assert stand.door.counters.timeouts == CROWD
+        assert await stand.served()
+
+    assert set(play(peer, scene).said) == {Event.TIMEOUT}
+
+
+def test_half_open_connections_are_forgotten(peer: Peer) -> None:
+    """Closed on one side in the middle of a question, or cut with a reset."""
+
+    async def scene(stand: Stand) -> None:
+        await stand.come(CROWD, saying=peer.begun)
+        for number, sock in enumerate(stand.crowd):
+            if number % 2:
+                sock.shutdown(socket.SHUT_WR)
+            else:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                sock.close()
+        await until(lambda: not stand.door.open)
+        assert stand.door.held == 0
+        assert await stand.served()
+
+    play(peer, scene)
+
+
+def test_a_peer_that_never_reads_is_cut_off(peer: Peer, tmp_path: Path) -> None:
+    """Its answers are not stored for it; so with many at a time."""
+
+    async def scene(stand: Stand) -> None:
+        await stand.door.listen_unix(tmp_path / "door.sock")  # whose buffers in the kernel are small
+        await asyncio.gather(
+            *(asyncio.to_thread(_never_read, tmp_path / "door.sock", peer) for _ in range(5))
+        )
+        await until(lambda: not stand.door.open)
+        assert stand.door.counters.protocol_errors == 5
+        assert await stand.served()
+
+    assert set(play(peer, scene).said) == {Event.PROTOCOL_ERROR}
+
+
+def _never_read(path: Path, peer: Peer) -> None:
+    """Ask again and again until it is cut off."""
+    with socket.socket(socket.AF_UNIX) as sock, suppress(ConnectionError):
+        sock.settimeout(30)
+        sock.connect(str(path))
+        sock.sendall(peer.asking)
+        while True:
+            sock.sendall(peer.again * 50)
+
+
+def test_what_all_hold_back_together_is_bounded(peer: Peer) -> None:
+    """Who holds back most goes first, and a small question passes."""
+    limits = Limits(idle=3000, sweep=1000, held=20 * len(peer.much))
+
+    async def scene(stand: Stand) -> None:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(10):
+            await stand.come(10, saying=peer.much)
+            assert stand.door.held <= limits.held
+        await settled()
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] - before < limits.held + 100 * (32 << 10)
+        assert await stand.served()
+
+    tracemalloc.start()
+    try:
+        play(peer, scene, limits)
+    finally:
+        tracemalloc.stop()
+
+
+def test_at_a_full_door_the_longest_silent_makes_way(peer: Peer) -> None:
+    """At first a newcomer is turned away (and its mail taken); later one of the silent crowd goes for it."""
+    limits = Limits(connections=CROWD, idle=300_000, sweep=1000)
+
+    async def scene(stand: Stand) -> None:
+        await stand.come(CROWD, saying=peer.begun)
+        await stand.come(1)
+        assert (stand.door.counters.overloads, len(stand.door.open)) == (1, CROWD)
+        stand.door.sweep()
+        stand.door.sweep()
+        for _ in range(3):
+            assert await stand.served()
+        assert len(stand.door.open) >= CROWD - 3
+
+    assert set(play(peer, scene, limits).said) == {Event.OVERLOAD}
