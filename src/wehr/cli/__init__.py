@@ -29,6 +29,8 @@ _COMMANDS = {
     "catalogue": "Ask what is known of a build.",
     "policy": "Show the ladder with its dates, or play the policy over time.",
     "filter": "Programs that a mail system starts by itself.",
+    "user": "Let people in to the pages, and shut them out.",
+    "token": "Make tokens for the API, list them, and take their force.",
     "config": "Check or show the configuration.",
 }
 

@@ -14,6 +14,7 @@ from wehr.service.listeners import PUBLIC, WEB
 from wehr.web.access.closed import Closed
 from wehr.web.access.gatekeeper import Gatekeeper
 from wehr.web.access.pages import AccessPages
+from wehr.web.api import api_pages
 from wehr.web.app import create_app
 from wehr.web.house import House
 from wehr.web.pages import PAGES, PUBLIC_PAGES
@@ -40,7 +41,7 @@ async def open_pages(
     house = House(source, stores)
     if sockets.get(WEB):
         gatekeeper = Gatekeeper(house, settings)
-        pages = (*PAGES, *AccessPages(gatekeeper).pages)
+        pages = (*PAGES, *AccessPages(gatekeeper).pages, *api_pages())
         await _serve(create_app(house, pages, gatekeeper, settings), sockets[WEB], closing)
     if sockets.get(PUBLIC):
         await _serve(create_app(house, PUBLIC_PAGES, Closed(), settings), sockets[PUBLIC], closing)

@@ -2,13 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
+from itertools import groupby
+from operator import attrgetter
 from typing import Protocol
 
+import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -17,6 +20,7 @@ from wehr.web.cookies import LANGUAGE, VISIT, set_cookie
 from wehr.web.guard import Guard
 from wehr.web.house import House
 from wehr.web.languages import LANGUAGES, N_, choose
+from wehr.web.problem import Problem
 from wehr.web.render import Renderer
 from wehr.web.settings import WebSettings
 from wehr.web.stores import Busy
@@ -25,6 +29,8 @@ from wehr.web.visit import Page, Visit, Visitor
 log = structlog.get_logger()
 
 _YEAR = 31_536_000
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+_path = attrgetter("path")
 
 
 class Access(Protocol):
@@ -65,35 +71,43 @@ def create_app(
         wanted = (request.query_params.get("lang"), request.cookies.get(LANGUAGE))
         return Renderer(choose(wanted, request.headers.get("accept-language", "")), shared)
 
-    def endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            visitor = await access.identify(request, page)
-            visit = Visit(request, house, visitor, renderer(request))
-            if visitor.may < page.needs:
-                return await access.refuse(visit, page)
-            if request.method not in {"GET", "HEAD", "OPTIONS"}:
-                await access.check(request, page, visitor)
-            response = await page.endpoint(visit)
-            if visitor.fresh:
-                set_cookie(request, response, VISIT, visitor.fresh)
-            if (language := request.query_params.get("lang")) and language in LANGUAGES:
-                set_cookie(request, response, LANGUAGE, language, max_age=_YEAR)
-            return response
-
-        return answer
+    async def answer(request: Request, page: Page) -> Response:
+        visitor = await access.identify(request, page)
+        visit = Visit(request, house, visitor, renderer(request), paths)
+        if visitor.may < page.needs:
+            return await access.refuse(visit, page)
+        if request.method not in {"GET", "HEAD"}:
+            await access.check(request, page, visitor)
+        response = await page.endpoint(visit)
+        if visitor.fresh:
+            set_cookie(request, response, VISIT, visitor.fresh)
+        if (language := request.query_params.get("lang")) and language in LANGUAGES:
+            set_cookie(request, response, LANGUAGE, language, max_age=_YEAR)
+        return response
 
     async def failed(request: Request, error: Exception) -> Response:
-        visit = Visit(request, house, Visitor(), renderer(request))
-        return await _failure(visit, error)
+        return _failure(Visit(request, house, Visitor(), renderer(request), paths), error)
 
-    handlers: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-        HTTPException: failed,
-        LedgerError: failed,
-        Busy: failed,
-        Exception: failed,
-    }
-    routes = [Route(page.path, endpoint(page), methods=list(page.methods), name=page.name) for page in pages]
-    app = Starlette(routes=routes, exception_handlers=handlers)
+    def endpoint(group: Sequence[Page]) -> Callable[[Request], Awaitable[Response]]:
+        by_method = {method: page for page in group for method in page.methods}
+
+        async def serve(request: Request) -> Response:
+            page = by_method.get("GET" if request.method == "HEAD" else request.method)
+            if page is None:
+                return await failed(request, HTTPException(405, headers={"Allow": ", ".join(by_method)}))
+            try:
+                return await answer(request, page)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is answered and logged
+                return await failed(request, error)
+
+        return serve
+
+    paths = {page.name: page.path for page in pages}
+    routes = [
+        Route(path, endpoint(tuple(group)), methods=_METHODS)
+        for path, group in groupby(sorted(pages, key=_path), key=_path)
+    ]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: failed})
     app.router.redirect_slashes = False
     facts = house.present.facts
     settings = settings or WebSettings()
@@ -120,15 +134,18 @@ _TEXTS: Mapping[int, str] = {
 }
 
 
-async def _failure(visit: Visit, error: Exception) -> Response:
-    status, headers = 500, None
+def _failure(visit: Visit, error: Exception) -> Response:
+    status, headers, detail = 500, None, ""
     if isinstance(error, HTTPException):
-        status, headers = error.status_code, error.headers
+        status, headers, detail = error.status_code, error.headers, error.detail
     elif isinstance(error, LedgerError | Busy):
         status, headers = 503, {"Retry-After": "10"}
     if status >= 500:
         log.error("a page failed", path=visit.request.url.path[:200], error=repr(error)[:500])
-    text = _TEXTS.get(status) or HTTPStatus(status).phrase
-    response = await visit.page("error.html", status, heading=HTTPStatus(status).phrase, text=text)
-    response.headers.update(headers or {})
-    return response
+    phrase = HTTPStatus(status).phrase
+    if visit.request.url.path.startswith("/api/"):
+        problem = Problem(phrase, status, detail="" if detail == phrase else detail)
+        return Response(msgspec.json.encode(problem), status, headers, "application/problem+json")
+    # Not in a thread: all of them may be taken.
+    text = visit.text("error.html", heading=phrase, text=_TEXTS.get(status) or phrase)
+    return HTMLResponse(text, status, headers)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import Final
+from urllib.parse import quote
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -67,11 +68,19 @@ class Visitor(Struct, frozen=True):
 class Visit:
     """A request, who makes it, and what answers need. Endpoints get one of these and give a response."""
 
-    def __init__(self, request: Request, house: House, visitor: Visitor, renderer: Renderer) -> None:
+    def __init__(
+        self,
+        request: Request,
+        house: House,
+        visitor: Visitor,
+        renderer: Renderer,
+        paths: Mapping[str, str],
+    ) -> None:
         self.request = request
         self.house = house
         self.visitor = visitor
         self._renderer = renderer
+        self._paths = paths
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -99,8 +108,13 @@ class Visit:
         return {name: value for name, value in form.items() if isinstance(value, str)}
 
     def url(self, name: str, **parts: str) -> str:
-        """The path of a route by its name."""
-        return str(self.request.app.url_path_for(name, **parts))
+        """The path of a route by its name.
+
+        Raises:
+            KeyError: there is no such route, or a part of its path is missing.
+        """
+        quoted = {part: quote(value, safe="") for part, value in parts.items()}
+        return self._paths[name].format_map(quoted)
 
     def redirect(self, name: str, **parts: str) -> Response:
         """After something was done: see another page (303)."""
@@ -108,9 +122,12 @@ class Visit:
 
     async def page(self, template: str, /, status: int = 200, **values: object) -> Response:
         """A page made of a template, rendered in a thread."""
+        return HTMLResponse(await self.house.work(lambda: self.text(template, **values)), status)
+
+    def text(self, template: str, /, **values: object) -> str:
+        """What a template makes of values."""
         given = {"visit": self, "visitor": self.visitor, "url": self.url, **values}
-        text = await self.house.work(lambda: self._renderer.render(template, given))
-        return HTMLResponse(text, status)
+        return self._renderer.render(template, given)
 
 
 Endpoint = Callable[[Visit], Awaitable[Response]]

@@ -1,0 +1,34 @@
+"""The API: what the pages show and do, for programs. One list of operations makes pages and document."""
+
+from typing import Any, Final
+
+from wehr.web.api import administration, holds, knowledge, servers
+from wehr.web.api.openapi import document
+from wehr.web.api.operation import Call, Nothing, Operation
+from wehr.web.api.serving import pages_of
+from wehr.web.visit import Need, Page
+
+_A_MINUTE: Final = 600
+"""Requests with one token."""
+
+
+async def _document(_call: Call[Nothing, None]) -> dict[str, Any]:
+    return document(OPERATIONS)
+
+
+OPERATIONS: Final = (
+    *servers.OPERATIONS,
+    *holds.OPERATIONS,
+    *knowledge.OPERATIONS,
+    *administration.OPERATIONS,
+    Operation(
+        "GET", "/openapi.json", "get-document", "This document.", "system", Need.NOTHING, _document,
+        dict[str, Any],
+    ),
+)  # fmt: skip
+"""Everything that can be asked or done."""
+
+
+def api_pages(a_minute: int = _A_MINUTE) -> tuple[Page, ...]:
+    """The pages of the API."""
+    return pages_of(OPERATIONS, a_minute)
