@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger_stories import NEW, OLD, at, key_of, sighting
@@ -9,6 +10,7 @@ from ledger_stories import NEW, OLD, at, key_of, sighting
 from wehr.evidence.types import Confidence, Sighting
 from wehr.ledger.episode import standing
 from wehr.ledger.memory import Ledger, Limits, reference
+from wehr.ledger.state import DAY
 from wehr.policy.types import Episode, ServerKey
 
 
@@ -88,6 +90,51 @@ def test_the_ledger_agrees_with_the_plain_function(
 
     assert found in (standing(state, at(later)), None)
     assert found is not None or at(later) - state.last_seen > 179 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("day", "open_then"),
+    [(0, True), (9, True), (10.5, False), (45, False), (80, True), (100, True)],
+)
+def test_a_standing_of_the_past_knows_nothing_of_what_came_later(day: float, open_then: bool) -> None:
+    """Out of compliance, cured on day 10, quiet, and back on the old build on day 75: as it was on a day."""
+    ledger = Ledger()
+    key = tell(ledger, *(sighting(day) for day in range(10)))
+    tell(ledger, sighting(10, NEW), compliant=True)
+    tell(ledger, *(sighting(75.5 + more) for more in range(30)))
+
+    found = ledger.standing(key, at(day))
+
+    assert found is not None
+    assert found.episode is not None
+    assert (found.episode.intervals[-1][1] is None) is open_then
+    assert all(start <= at(day) for start, _ in found.episode.intervals)
+
+
+@given(story, st.integers(0, 79))
+def test_the_past_is_as_it_was_then(
+    steps: list[tuple[float, str, tuple[int, ...], bool, str]], day: int
+) -> None:
+    """Asked for the end of a day, a ledger that has seen more answers as it did that night."""
+    then, now = Ledger(), Ledger()
+    night = (at(day) // DAY + 1) * DAY - 1
+    keys = set()
+    for seen_on, _, build, compliant, _ in sorted(steps):
+        one = sighting(seen_on, build)
+        now.observe(key_of(one), one, compliant)
+        if one.at <= night:
+            then.observe(key_of(one), one, compliant)
+            keys.add(key_of(one))
+
+    for key in keys:
+        before, after = then.standing(key, night), now.standing(key, night)
+        assert before is not None
+        assert after is not None
+        assert (after.episode, after.mixed, after.effective_build) == (
+            before.episode,
+            before.mixed,
+            before.effective_build,
+        )
 
 
 def test_a_renamed_server_is_known_by_its_ledger() -> None:

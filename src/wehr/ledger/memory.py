@@ -11,7 +11,7 @@ from msgspec import Struct
 from wehr.evidence.build import Build
 from wehr.evidence.types import Sighting
 from wehr.ledger.episode import FORGET_DAYS, MEMORY_DAYS, standing, until
-from wehr.ledger.state import DAY, ServerState, Stamp, day_of, merge, observe
+from wehr.ledger.state import DAY, ServerState, Stamp, as_of, day_of, merge, observe
 from wehr.policy.types import ServerKey, Standing
 
 _T = TypeVar("_T", str, Build)
@@ -19,6 +19,8 @@ _CACHED: Final = 250_000
 _SHARED: Final = 20_000
 _SAMPLE: Final = 8
 _ESTABLISHED_DAYS: Final = 2
+_SKEW: Final = 60.0
+"""Seconds by which nodes' clocks may differ; an earlier time is meant as a question about the past."""
 
 
 class Limits(Struct, frozen=True):
@@ -112,6 +114,8 @@ class Ledger:
         state = self._states.get(key)
         if state is None:
             return None
+        if now < state.last_seen - _SKEW:
+            return self._past_standing(key, state, now)
         limits = self.limits
         if not state.ever_bad:  # most servers, and soon done
             return standing(state, now, memory_days=limits.memory_days, forget_days=limits.forget_days)
@@ -145,6 +149,23 @@ class Ledger:
             forget_days=self.limits.forget_days,
             mixed_enforced=self.mixed_enforced,
             states={other.name: self._states[other] for other in network.names} if many else None,
+            name=key.name,
+        )
+
+    def _past_standing(self, key: ServerKey, state: ServerState, now: float) -> Standing | None:
+        """The standing that a server had, for whoever asks about a message of the past."""
+        then = as_of(state, now)
+        if then is None:
+            return None
+        names = self._networks[key.tenant, key.network].names
+        others = {other.name: as_of(self._states[other], now) for other in names}
+        return standing(
+            then,
+            now,
+            memory_days=self.limits.memory_days,
+            forget_days=self.limits.forget_days,
+            mixed_enforced=self.mixed_enforced,
+            states={name: known for name, known in others.items() if known is not None},
             name=key.name,
         )
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from wehr.evidence.build import Build
 from wehr.evidence.types import Confidence, Relation, Sighting
@@ -150,6 +151,36 @@ def merge(a: ServerState, b: ServerState) -> ServerState:
         software=latest.software,
         confirmed_at=max(a.confirmed_at, b.confirmed_at),
         direct_at=max(a.direct_at, b.direct_at),
+    )
+
+
+def as_of(state: ServerState, at: float) -> ServerState | None:
+    """What was remembered at an earlier time; None if nothing was.
+
+    What only the last sighting says (address, software) stays. Of the day itself all is known that was seen
+    on it, but for builds and starts whose exact time is later.
+    """
+    if at < state.first_seen:
+        return None
+    days = (2 << (day_of(at) - state.first_day)) - 1
+    stamps = tuple(
+        Stamp(
+            stamp.build,
+            stamp.first_at,
+            stamp.good & days,
+            stamp.bad & days,
+            stamp.unjudged & days,
+            tuple(start for start in stamp.starts if start <= at),
+        )
+        for stamp in state.stamps
+        if stamp.first_at <= at
+    )
+    return replace(
+        state,
+        last_seen=min(state.last_seen, at),
+        stamps=stamps,
+        confirmed_at=min(state.confirmed_at, at),
+        direct_at=min(state.direct_at, at),
     )
 
 
