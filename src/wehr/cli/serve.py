@@ -17,6 +17,7 @@ from wehr.cli.config import file_option, read
 from wehr.cli.output import BadUse
 from wehr.ledger import LedgerError, open_store
 from wehr.service.config import Config, find, split_address
+from wehr.service.descriptors import allow_connections
 from wehr.service.listeners import Listeners
 from wehr.service.logs import configure
 from wehr.service.service import Service
@@ -184,6 +185,7 @@ async def _serve(
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
     if role.sockets is not None:
         watch_supervisor(stop.set)
+    allow_connections(config)
     await service.start()
     loop.add_signal_handler(signal.SIGHUP, reload)
     try:
