@@ -5,6 +5,7 @@ seconds that it may take, and returns what was answered.
 """
 
 import http.client
+import smtplib
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,8 @@ from wehr.doors.milter import MilterClient
 from wehr.doors.probe import HOST, REPLY, TRACE
 from wehr.doors.wire import ProtocolError
 from wehr.evidence import Session
-from wehr.service.config import Config, Door
+from wehr.service.config import Config
+from wehr.service.doors import DOORS
 from wehr.service.mta.places import Place, places
 from wehr.service.mta.types import Finding, Level
 
@@ -86,6 +88,22 @@ def _socketmap(place: Place, patience: float) -> str:
         return connection.recv(_MOST).decode("ascii", "replace")
 
 
+def _smtp(place: Place, patience: float) -> str:
+    """Only greeted: who may be written to behind it is not known. ``--send`` and ``--via`` go through."""
+    with smtplib.SMTP(place.host, place.port, local_hostname=HOST, timeout=patience) as client:
+        return str(client.ehlo()[0])
+
+
+def _sink(place: Place, patience: float) -> str:
+    """It takes mail for anybody, and drops it."""
+    with smtplib.SMTP(place.host, place.port, local_hostname=HOST, timeout=patience) as client:
+        client.ehlo()
+        client.mail("")
+        client.rcpt(f"postmaster@{HOST}")
+        code, text = client.data(f"Received: {TRACE}\r\n\r\nThe probe of wehr doctor.\r\n".encode())
+        return f"{code} {text.decode('ascii', 'replace')}"
+
+
 def _connect(place: Place, patience: float) -> str:
     _connected(place, patience).close()
     return ""
@@ -111,19 +129,16 @@ PROBES: Final[Mapping[str, tuple[Probe, frozenset[str]]]] = {
     "line": (_line, frozenset({REPLY})),
     "policy_service": (_policy_service, frozenset({"action=DUNNO"})),
     "http": (_http, frozenset({REPLY, "HTTP 401"})),
+    "smtp": (_smtp, frozenset({"250"})),
+    "sink": (_sink, frozenset({REPLY})),
     "socketmap": (_socketmap, frozenset({"9:NOTFOUND ,"})),
 }
 """The probe of each door, and the answers that are right. A door without one is only connected to."""
 
 
-def doors_of(config: Config) -> list[str]:
-    """The doors that the configuration knows, closed ones too."""
-    return [name for name in config.__struct_fields__ if isinstance(getattr(config, name), Door)]
-
-
 def try_doors(config: Config, folder: Path, patience: float = PATIENCE) -> Iterator[Finding]:
     """Try each open door at each of its places."""
-    for door in doors_of(config):
+    for door in DOORS:
         for place in places(config, folder, door):
             yield _try(door, place, patience)
 

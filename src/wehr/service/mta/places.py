@@ -72,9 +72,9 @@ class Doors(Struct, frozen=True):
 
 def places(config: Config, folder: Path, door: str) -> tuple[Place, ...]:
     """Where a door listens, ``folder`` being the state folder; none if it is closed."""
-    settings: Door = getattr(config, door)
+    settings = getattr(config, door)
     found = [Place(*split_address(address)) for address in settings.listen]
-    if settings.socket:
+    if isinstance(settings, Door) and settings.socket:
         found.append(Place(path=str(folder / settings.socket)))
     return tuple(found)
 

@@ -1,0 +1,119 @@
+"""Each door is tried with a probe: what is well, and what stands there in its place."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from postfix import free_port
+from running import Receiver, receiver
+
+from wehr.doors.probe import REPLY, TRACE, is_probe
+from wehr.evidence import Session
+from wehr.service.config import Config, Door, parse
+from wehr.service.door_probes import PROBES, try_doors
+from wehr.service.doors import DOORS
+from wehr.service.mta import Finding, Level
+
+START = 1_791_000_000.0
+STRANGER = Session(client_ip="203.0.113.10", helo="mail.example.com", recipients=("example.org",))
+
+
+def _all_open(config: str = "") -> str:
+    """Every door, over TCP, and over a unix socket if it can have one."""
+    names = [name for name in DOORS if name != "milter"]
+    sockets = [name for name in names if isinstance(getattr(Config(), name), Door)]
+    ports = {name: free_port() for name in names}
+    return "\n".join(
+        (
+            *(f'{name}.listen = ["127.0.0.1:{port}"]' for name, port in ports.items()),
+            f'smtp.next_hop = "127.0.0.1:{ports["sink"]}"',
+            'smtp.tell_client = "received"',
+            'smtp.domains = ["example.org"]',
+            *(f'{name}.socket = "{name}.sock"' for name in sockets),
+            config,
+        )
+    )
+
+
+@pytest.fixture(name="wehr", params=["report", "off", "enforce"])
+def _wehr(open_folder: Path, request: pytest.FixtureRequest) -> Iterator[Receiver]:
+    with receiver(open_folder / "state", START, request.param, _all_open()) as running:
+        yield running
+
+
+def _tried(config: Config, folder: Path) -> list[Finding]:
+    return list(try_doors(config, folder, patience=2.0))
+
+
+def test_every_door_answers_the_probe(wehr: Receiver) -> None:
+    """Over TCP and unix socket, whatever the mode; and nothing is remembered of it."""
+    found = _tried(wehr.service.config, wehr.folder)
+
+    assert [finding for finding in found if finding.level is not Level.OK] == []
+    assert {finding.about.split()[0] for finding in found} == set(DOORS)
+    assert not list(wehr.service.memory.ledger)
+
+
+def test_every_door_that_can_be_opened_has_a_probe() -> None:
+    """A new door gets an entry in the table."""
+    assert set(PROBES) == set(DOORS)
+
+
+def test_a_door_with_tokens_is_seen_to_demand_them(open_folder: Path) -> None:
+    """The tokens themselves are not in the configuration."""
+    extra = _all_open(f'http.tokens = ["{"0" * 64}"]')
+    with receiver(open_folder / "state", START, "report", extra) as running:
+        found = _tried(running.service.config, running.folder)
+
+    assert [finding for finding in found if finding.level is not Level.OK] == []
+
+
+def test_nobody_listening_is_named(tmp_path: Path) -> None:
+    """With what to do about it; a socket that is not there too."""
+    config = parse(f'milter.listen = ["127.0.0.1:{free_port()}"]', "test")
+
+    tcp, unix = _tried(config, tmp_path)
+
+    assert (tcp.level, tcp.text) == (Level.WRONG, "nobody listens there")
+    assert (unix.level, unix.text) == (Level.WRONG, "there is no such socket")
+    assert "wehr serve" in tcp.remedy
+
+
+@pytest.mark.parametrize("door", sorted(set(DOORS) - {"smtp"}))
+def test_another_program_on_the_port_is_named(tmp_path: Path, door: str) -> None:
+    """One that hangs, and one that greets as a mail system does."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as greeting:
+        addresses = [f'"127.0.0.1:{it.getsockname()[1]}"' for it in (silent, greeting)]
+        thread = threading.Thread(target=_greet, args=(greeting,), daemon=True)
+        thread.start()
+        off = "" if door == "milter" else "milter.listen = []\n"
+        config = parse(f'{off}milter.socket = ""\n{door}.listen = [{", ".join(addresses)}]', "test")
+        hung, other = list(try_doors(config, tmp_path, patience=0.3))
+        thread.join(10)
+
+    assert "gives no answer within 0.3 s" in hung.text or "timed out" in hung.text
+    assert other.level is Level.WRONG
+    assert "ss -lntxp" in hung.remedy
+
+
+def _greet(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(b"220 mail.example.com ESMTP\r\n")
+        connection.settimeout(2)
+        connection.recv(1 << 16)
+
+
+def test_the_probe_counts_from_ones_own_side_only() -> None:
+    """A stranger who stamps the same is judged as anybody."""
+    trace = [TRACE.encode()]
+    own = Session(client_ip="127.0.0.1")
+
+    assert is_probe(trace, own, own=False)
+    assert is_probe(trace, STRANGER, own=True)
+    assert not is_probe(trace, STRANGER, own=False)
+    assert not is_probe([], own, own=True)
+    assert not is_probe([b"from a by b with SMTP", *trace], own, own=True)
+    assert REPLY.startswith("550 5.7.")
