@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from wehr.evidence import format_build
 from wehr.evidence.build import Build
-from wehr.web.languages import LANGUAGES, translations
+from wehr.web.languages import LANGUAGES, N_, translations
 from wehr.web.static import static_url
 
 
@@ -53,7 +53,9 @@ def _environment(language: str) -> Environment:
         translations(language), newstyle=True
     )
     environment.globals.update(static=static_url, language=language, languages=LANGUAGES)
-    environment.filters.update(when=_when, day=_day, number=_number, build=_build, minutes=_minutes, iso=_iso)
+    environment.filters.update(
+        when=_when, day=_day, number=_number, build=_build, minutes=_minutes, iso=_iso, clock=_clock
+    )
     return environment
 
 
@@ -81,6 +83,11 @@ def _when(context: Context, at: Time) -> Markup:
     return Markup('<time datetime="{}">{} UTC</time>').format(_iso(at), text)
 
 
+def _clock(at: float) -> str:
+    """The time of day (UTC)."""
+    return f"{_moment(at):%H:%M}"
+
+
 @pass_context
 def _day(context: Context, at: date | Time) -> Markup:
     """A day (UTC)."""
@@ -106,5 +113,6 @@ def _build(value: Build | str | None) -> str:
 @pass_context
 def _minutes(context: Context, value: int | None) -> str:
     """Minutes of each hour."""
-    gettext: Any = context["gettext"]
-    return "" if value is None else str(gettext("%(minutes)s min/h", minutes=value))
+    if value is None:
+        return ""
+    return translations(context["language"]).gettext(N_("%(minutes)s min/h")) % {"minutes": value}

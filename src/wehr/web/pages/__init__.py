@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from wehr.web.pages import assets, health, home, status
+from wehr.web.pages import assets, health, home, report, server, status
 from wehr.web.visit import Page
 
 PAGES: Final[tuple[Page, ...]] = (
     *home.PAGES,
+    *report.PAGES,
+    *server.PAGES,
     *status.PAGES,
     *health.PAGES,
     *assets.PAGES,
