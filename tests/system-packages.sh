@@ -39,6 +39,20 @@ fetch() {
   fi
 }
 
+# Haraka as it was on a day: later versions of what it needs have come and gone. None of its scripts is run.
+fetch_haraka() {
+  if [ -e build/npm/Haraka/complete ]; then
+    return
+  fi
+  mkdir -p build/npm/Haraka
+  if have npm && npm install --prefix build/npm/Haraka --before=2026-08-01 --omit=dev --omit=optional \
+    --ignore-scripts --no-audit --no-fund --silent Haraka@3.1.1 >/dev/null 2>&1; then
+    touch build/npm/Haraka/complete
+  else
+    skip "Haraka cannot be fetched" Haraka
+  fi
+}
+
 cd "$(dirname "$0")/.."
 if have postfix; then
   :
@@ -55,3 +69,4 @@ have_server || install postgresql PostgreSQL
 for package in sendmail-bin exim4-daemon-light opensmtpd rspamd "$@"; do
   fetch "$package"
 done
+fetch_haraka
