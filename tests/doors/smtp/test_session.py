@@ -67,8 +67,8 @@ def test_it_is_decided_when_the_header_is_complete(scene: Stand) -> None:
     client.say(b"DATA")
     client.send(TRACE + b"Subject: hello\r\n")
     (connection,) = scene.server.open
-    transaction = connection._session._transaction  # type: ignore[attr-defined]
-    until(lambda: transaction.head.text)
+    message = connection._session._message  # type: ignore[attr-defined]
+    until(lambda: message._head.text)
     assert not scene.gate.asked
     assert scene.hop.told[-1] == b"RCPT TO:<b@example.org>"
     client.send(b"\r\nH")
@@ -167,13 +167,23 @@ def test_smuggling_ends_nowhere(scene: Stand) -> None:
     assert not any(b"evil" in line for line in scene.hop.told)
 
 
-@pytest.mark.parametrize("line", [b"NOOP\nMAIL FROM:<x>", b"NOOP\rRSET", b"NO\0OP"])
+@pytest.mark.parametrize("line", [b"NOOP\rRSET", b"NO\0OP"])
 def test_a_command_line_holds_one_command(scene: Stand, line: bytes) -> None:
     """What a next hop might take for two does not reach it."""
     client = scene.connect()
     client.reply()
     before = len(scene.hop.told)
     assert client.say(line).startswith(b"500 ")
+    assert len(scene.hop.told) == before
+
+
+def test_a_bare_lf_ends_the_session(scene: Stand) -> None:
+    """Nobody can tell any more what is one command; none of them reaches the next hop."""
+    client = scene.connect()
+    client.reply()
+    before = len(scene.hop.told)
+    assert client.say(b"NOOP\nMAIL FROM:<x>").startswith(b"521 ")
+    assert client.reply() == b""
     assert len(scene.hop.told) == before
 
 

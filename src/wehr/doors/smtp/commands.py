@@ -38,12 +38,14 @@ _MECHANISMS = frozenset(
 """Without those that bind to a TLS session, or go on in a layer of their own."""
 
 _VERB = re.compile(rb"([A-Za-z]{4,8})(?=[ \r])")
-_BAD = re.compile(rb"[\0\r\n]")
+_BAD = re.compile(rb"[\0\r]")
 _PATH = re.compile(rb"RCPT +TO: *<([^<>]*)>(?: |\Z)", re.IGNORECASE)
 _ROUTED = re.compile(rb'[@%!:"\\]')
 
 TOO_LONG = b"500 5.5.2 Line too long\r\n"
-_BARE = b"500 5.5.2 Lines end with CR LF, and hold neither of them alone\r\n"
+_BARE = b"500 5.5.2 A bare CR or a NUL in a line\r\n"
+CUT_OFF = b"521 5.5.2 Lines end with CR LF, not with a bare LF\r\n"
+"""Nobody can tell any more what is one command (Postfix, smtpd_forbid_bare_newline)."""
 _UNKNOWN = b"502 5.5.1 Command not implemented\r\n"
 
 
@@ -57,7 +59,9 @@ class Command(Struct, frozen=True):
 
 def read(line: bytes) -> Command:
     """A command from its line, with its LF."""
-    if not line.endswith(b"\r\n") or _BAD.search(line, 0, len(line) - 2):
+    if not line.endswith(b"\r\n"):
+        return Command(b"", line, CUT_OFF)
+    if _BAD.search(line, 0, len(line) - 2):
         return Command(b"", line, _BARE)
     match = _VERB.match(line)
     verb = match[1].upper() if match else b""

@@ -6,27 +6,24 @@ to DATA then is the reply to the message.
 Rule 2: commands are sent on in groups as the client pipelines them (RFC 2920), but never behind one that
 changes what follows it.
 Rule 3: whatever becomes of the next hop or of us, the client gets a 4xx or no reply, and sends again.
-Rule 4: at most two buffers' worth of a message is kept; who is slow slows down who sends.
 """
 
 import asyncio
 import re
 from collections.abc import Callable
-from contextlib import suppress
-from email.utils import formatdate
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Final
 
 from wehr.doors.smtp import commands
 from wehr.doors.smtp.commands import Command
-from wehr.doors.smtp.framing import Chunk, Content, Head, Reply
+from wehr.doors.smtp.framing import Chunk, Reply
+from wehr.doors.smtp.message import Message
 from wehr.doors.smtp.next_hop import Client, NextHop, NextHopGone, open_next_hop, xforward
 from wehr.doors.smtp.settings import Proxy, Tell
 from wehr.doors.smtp.stream import Gone, LineTooLong, Stream
-from wehr.doors.wire import MAX_DOMAINS, MAX_TRACE
 from wehr.evidence.types import Session
 
-MAX_HEAD: Final = MAX_TRACE
-"""Bytes of a message that are kept back; a header that is longer is judged by these."""
 _MAX_GROUP: Final = 100
 """Commands that are sent on at once."""
 
@@ -34,8 +31,7 @@ _NOT_IN_NAMES: Final = re.compile(r"[^0-9A-Za-z._:\[\]-]")
 
 _GO_ON: Final = b"354 End data with <CR><LF>.<CR><LF>\r\n"
 _NO_RECIPIENTS: Final = b"554 5.5.1 No valid recipients\r\n"
-_FORGED: Final = b"554 5.6.0 A line with a lone dot ends in a bare LF or CR (RFC 5321 section 2.3.8)\r\n"
-_ODD: Final = b"451 4.5.0 The next hop gave an odd answer; try again later\r\n"
+_NO_CHUNK: Final = b"501 5.5.4 Syntax: BDAT size [LAST]\r\n"
 _TLS_FIRST: Final = b"530 5.7.0 Must issue a STARTTLS command first\r\n"
 _NO_RELAY: Final = b"550 5.7.1 Relaying denied\r\n"
 _NOT_NOW: Final = b"503 5.5.1 Not now\r\n"
@@ -43,20 +39,6 @@ _NO_SUCH: Final = b"502 5.5.1 Command not implemented\r\n"
 
 Decide = Callable[[Session, bytes, str], bytes]
 """From session, header and name of the message to the line that refuses it, or b"" to accept."""
-
-
-class Transaction:
-    """A message whose sender the next hop has taken."""
-
-    __slots__ = ("accepted", "begun", "domains", "head", "judged")
-
-    def __init__(self) -> None:
-        self.accepted = 0
-        self.domains: dict[str, None] = {}
-        self.head = Head(MAX_HEAD)
-        self.judged = False
-        self.begun = False
-        """Something of the message has been sent on (BDAT)."""
 
 
 class ProxySession:
@@ -79,7 +61,7 @@ class ProxySession:
         self._authenticated = False
         self._tls_name = ""
         self._done = False
-        self._transaction: Transaction | None = None
+        self._message: Message | None = None
         self._next: NextHop
 
     async def run(self) -> None:
@@ -163,6 +145,7 @@ class ProxySession:
     def _refused_here(self, command: Command) -> bytes:
         """The reply to what does not even get to the next hop."""
         if command.wrong:
+            self._done |= command.wrong is commands.CUT_OFF
             return command.wrong
         if self._proxy.tls_required and not self._stream.secure and command.verb not in commands.BEFORE_TLS:
             return _TLS_FIRST
@@ -186,10 +169,8 @@ class ProxySession:
         wrong = self._refused_here(command)
         if wrong:
             self._stream.write(wrong)
-        elif command.verb == b"DATA":
-            await self._data()
-        elif command.verb == b"BDAT":
-            await self._chunk(Chunk.of(command.line))
+        elif command.verb in (b"DATA", b"BDAT"):
+            self._stream.write(await self._take_message(command))
         elif command.verb == b"STARTTLS":
             await self._start_tls()
         elif command.verb == b"AUTH":
@@ -217,16 +198,13 @@ class ProxySession:
             self._helo = command.line[5:].strip()[:255].decode("utf-8", "replace")
             self._esmtp = command.verb == b"EHLO"
             self._pipelining = self._esmtp and b"PIPELINING" in commands.keywords(reply)
-            self._transaction = None
+            self._message = None
         elif command.verb == b"RSET":
-            self._transaction = None
+            self._message = None
         elif command.verb == b"MAIL":
-            self._transaction = Transaction()
-        elif command.verb == b"RCPT" and self._transaction:
-            self._transaction.accepted += 1
-            domain = commands.domain_of(commands.recipient(command.line) or b"")
-            if domain and len(self._transaction.domains) <= MAX_DOMAINS:
-                self._transaction.domains[domain] = None
+            self._message = self._new_message()
+        elif command.verb == b"RCPT" and self._message:
+            self._message.add(commands.domain_of(commands.recipient(command.line) or b""))
 
     def _offered(self, reply: Reply) -> bytes:
         """The next hop's reply to EHLO, with what we offer and without what cannot pass."""
@@ -243,7 +221,7 @@ class ProxySession:
         if certificate is None or stream.secure:
             stream.write(_NO_SUCH)
             return
-        if self._transaction or not stream.quiet:
+        if self._message or not stream.quiet:
             # What comes with the command was not encrypted, and must not be taken for what comes after it.
             stream.write(_NOT_NOW)
             self._done = not stream.quiet
@@ -272,134 +250,44 @@ class ProxySession:
 
     # The message
 
-    async def _data(self) -> None:
-        transaction = self._transaction
-        if not (transaction and transaction.accepted):
-            self._stream.write(_NO_RECIPIENTS)
-            return
-        self.in_message = True
-        content = Content()
-        self._stream.write(_GO_ON)
-        while transaction.head.room and not content.ended:
-            transaction.head.feed(content.feed(await self._some()))
-        refusal = _FORGED if content.forged else self._refusal(transaction)
-        if refusal:
-            await self._forget_message()
-        reply = refusal or await self._send(transaction, content)
-        await self._skip(content)
-        self._stream.write(reply)
-        self._stream.put_back(content.rest)
-        self._transaction = None
-        self.in_message = False
-
-    async def _send(self, transaction: Transaction, content: Content) -> bytes:
-        """Have the next hop take a message; what the client is told."""
-        hop, patience = self._next, self._proxy.timeouts
-        try:
-            reply = await hop.ask(b"DATA\r\n", patience.data)
-            if reply.code != 354:
-                await self._forget_message()
-                return reply.raw if reply.code >= 400 else _ODD
-            hop.write(self._stamp() + transaction.head.text)
-            while not (content.ended or content.forged):
-                await hop.drained(patience.block)
-                hop.write(content.feed(await self._some()))
-            if content.forged:
-                hop.abort()  # without the final dot it has no message
-                return _FORGED
-            await hop.drained(patience.block)
-            return (await hop.ask(b".\r\n", patience.end)).raw
-        except NextHopGone:
-            hop.abort()
-            await self._skip(content)
-            raise
-
-    async def _chunk(self, chunk: Chunk | None) -> None:
-        """BDAT (RFC 3030). A refused message's earlier chunks are the next hop's, but never its last."""
-        if chunk is None:
-            self._stream.write(b"501 5.5.4 Syntax: BDAT size [LAST]\r\n")
-            self._done = True  # nobody knows what follows
-            return
-        self.in_message = True
-        transaction = self._transaction
-        first, left = b"", chunk.size
-        if transaction and transaction.accepted and not transaction.judged:
-            head = transaction.head
-            while left and head.room:
-                piece = await self._some(min(left, head.room))
-                head.feed(piece)
-                first += piece
-                left -= len(piece)
-            if chunk.last or not head.room:
-                transaction.judged = True
-                refusal = self._refusal(transaction)
-                if refusal:
-                    await self._forget_message()
-                    await self._skip_bytes(left)
-                    self._stream.write(refusal)
-                    self._transaction = None
-                    self.in_message = False
-                    return
-        if transaction and not transaction.begun:
-            transaction.begun = True
-            stamp = self._stamp()
+    async def _take_message(self, command: Command) -> bytes:
+        """What follows DATA or BDAT, and the reply to it."""
+        message = self._message
+        chunk = Chunk.of(command.line)
+        if command.verb == b"BDAT":
+            if chunk is None:
+                self._done = True  # nobody knows what follows
+                return _NO_CHUNK
+            self.in_message = True
+            message = message or self._new_message()
+            reply = await message.take_chunk(chunk)
         else:
-            stamp = b""
-        await self._send_chunk(chunk, stamp + first, len(stamp), left)
+            if not (message and message.accepted):
+                return _NO_RECIPIENTS
+            self.in_message = True
+            self._stream.write(_GO_ON)
+            reply = await message.take_content()
+        if message.over:
+            self._message = None
+        self.in_message = self._message is not None and chunk is not None
+        return reply
 
-    async def _send_chunk(self, chunk: Chunk, first: bytes, added: int, left: int) -> None:
-        hop, patience = self._next, self._proxy.timeouts
-        try:
-            hop.write(b"BDAT %d%s\r\n" % (chunk.size + added, b" LAST" if chunk.last else b"") + first)
-            while left:
-                piece = await self._some(left)
-                left -= len(piece)
-                hop.write(piece)
-                await hop.drained(patience.block)
-            reply = await hop.reply(patience.end)
-        except NextHopGone:
-            hop.abort()
-            await self._skip_bytes(left)
-            raise
-        if chunk.last or not reply.good:
-            self._transaction = None
-        self.in_message = self._transaction is not None
-        self._stream.write(reply.raw)
-
-    async def _forget_message(self) -> None:
-        """Have the next hop forget the envelope; if it is gone, the next command will tell."""
-        with suppress(NextHopGone):
-            if not (await self._ask(b"RSET\r\n")).good:
-                self._next.abort()
-
-    async def _some(self, most: int = 1 << 16) -> bytes:
-        async with asyncio.timeout(self._proxy.timeouts.content):
-            return await self._stream.some(min(most, 1 << 16))
-
-    async def _skip(self, content: Content) -> None:
-        while not content.ended:
-            content.feed(await self._some())
-
-    async def _skip_bytes(self, left: int) -> None:
-        while left:
-            left -= len(await self._some(left))
-
-    def _refusal(self, transaction: Transaction) -> bytes:
-        """The line to refuse the message with, or b""."""
+    def _new_message(self) -> Message:
         self._messages += 1
-        if len(transaction.domains) > MAX_DOMAINS:
-            return b""  # nobody could say whose it is
-        listener = self._proxy.listener or str(self._client.here_port or "")
+        return Message(self._stream, self._next, self._proxy.timeouts, self._judge, self._stamp)
+
+    def _judge(self, header: bytes, domains: tuple[str, ...]) -> bytes:
+        """The line to refuse a message with, or b""."""
         session = Session(
             self._client.address,
             self._client.name.verified,
             self._helo,
             self._authenticated,
             self._tls_name,
-            listener,
-            tuple(transaction.domains),
+            self._proxy.listener or str(self._client.here_port or ""),
+            domains,
         )
-        return self._decide(session, bytes(transaction.head.text), f"{self._name}.{self._messages}")
+        return self._decide(session, header, f"{self._name}.{self._messages}")
 
     # Who the client is, where the next hop cannot be told at the beginning
 
@@ -425,7 +313,7 @@ class ProxySession:
         return (
             f"Received: from {helo} ({client.name.verified or 'unknown'} {literal})\r\n"
             f"\tby {self._proxy.host} (Wehr) with {self._protocol} id {self._name}.{self._messages};\r\n"
-            f"\t{formatdate(self._proxy.clock())}\r\n"
+            f"\t{format_datetime(datetime.fromtimestamp(self._proxy.clock(), UTC))}\r\n"
         ).encode()
 
 

@@ -1,0 +1,76 @@
+"""What the proxy's configuration may say, and what is refused before a client comes."""
+
+from pathlib import Path
+
+import pytest
+from smtp_stand import certificates
+
+from wehr.doors.smtp import NextTls, Tell
+from wehr.service.config import ConfigError, parse
+from wehr.service.smtp import proxy
+from wehr.service.state_folder import StartError
+
+BASE = 'listen = ["127.0.0.1:2525"]\nnext_hop = "192.0.2.1:25"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('listen = ["127.0.0.1:2525"]', "needs smtp.next_hop"),
+        ('listen = ["127.0.0.1:2525"]\nnext_hop = "nowhere"', "is not HOST:PORT"),
+        ('listen = ["127.0.0.1:2525"]\nnext_hop = "127.0.0.1:2525"', "another address"),
+        (BASE + 'tell_client = "received"', "may let everybody relay: name smtp.domains"),
+        (BASE + 'tell_client = "xforward"', "may let everybody relay: name smtp.domains"),
+        (BASE + 'tell_client = "nothing"', "tell_client"),
+        (BASE + "tls_required = true", "need smtp.certificate"),
+        ('next_hop = "/run/mx"\nnext_hop_tls = "verified"', "needs smtp.next_hop_name"),
+    ],
+)
+def test_what_cannot_work_or_would_relay_is_an_error(text: str, error: str) -> None:
+    """One line that says why."""
+    with pytest.raises(ConfigError, match=error):
+        parse(f"[smtp]\n{text}\n", "wehr.toml")
+
+
+def test_a_certificate_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
+    """Rather than that STARTTLS is silently missing."""
+    (tmp_path / "broken.pem").write_text("broken")
+    for name in ("missing.pem", "broken.pem"):
+        config = parse(f'[smtp]\n{BASE}certificate = "{tmp_path / name}"\n', "wehr.toml")
+        with pytest.raises(StartError, match="cannot be used"):
+            proxy(config)
+
+
+def test_everything_that_is_set_is_used() -> None:
+    """Names, ways and files."""
+    folder = certificates()
+    config = parse(
+        f"""
+        host_name = "proxy.example.org"
+        [smtp]
+        {BASE}
+        tell_client = "xforward"
+        domains = ["example.org"]
+        certificate = "{folder}/server.pem"
+        key = "{folder}/server.key"
+        client_ca = "{folder}/ca.pem"
+        tls_required = true
+        next_hop_tls = "verified"
+        next_hop_ca = "{folder}/ca.pem"
+        idle_timeout = 77
+        """,
+        "wehr.toml",
+    )
+    made = proxy(config)
+    assert (made.host, made.tell, made.domains) == ("proxy.example.org", Tell.XFORWARD, ("example.org",))
+    assert made.certificate
+    assert made.tls_required
+    assert (made.next_tls, made.next_name) == (NextTls.VERIFIED, "192.0.2.1")
+    assert made.next_context
+    assert (made.timeouts.command, made.timeouts.content) == (77, 77)
+
+
+def test_without_an_address_both_are_closed() -> None:
+    """A new installation has neither."""
+    config = parse("", "wehr.toml")
+    assert (config.smtp.listen, config.sink.listen) == ((), ())
