@@ -1,6 +1,7 @@
 """``wehr serve``: start the doors and take mail, in the foreground."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -16,6 +17,7 @@ from msgspec import Struct
 from wehr.cli.config import file_option, read
 from wehr.cli.output import BadUse
 from wehr.ledger import LedgerError, open_store
+from wehr.service import systemd
 from wehr.service.config import Config, find, split_address
 from wehr.service.descriptors import allow_connections
 from wehr.service.listeners import Listeners
@@ -97,6 +99,7 @@ class Worker(Struct, frozen=True):
 
 def _inherit(number: int, inherited: str) -> tuple[int, Worker]:
     """The descriptor of the folder's lock, and what this worker is, from ``LOCK,DOOR=DESCRIPTOR,...``."""
+    os.environ.pop("NOTIFY_SOCKET", None)  # the supervisor speaks for all of them
     lock, *doors = inherited.split(",")
     sockets: dict[str, list[Socket]] = {}
     for door in doors:
@@ -161,8 +164,15 @@ async def _supervise(config: Config, folder: StateFolder, listeners: Listeners, 
 
     def ready() -> None:
         click.echo(_welcome(config, folder, listeners.addresses, listeners.pages))
+        systemd.tell(systemd.READY)
 
-    await Supervisor(config.workers, worker, [folder.descriptor, *(number for _, number in doors)]).run(ready)
+    alive = asyncio.create_task(systemd.keep_alive())
+    try:
+        await Supervisor(config.workers, worker, [folder.descriptor, *(number for _, number in doors)]).run(
+            ready
+        )
+    finally:
+        alive.cancel()
 
 
 async def _serve(
@@ -188,6 +198,7 @@ async def _serve(
     allow_connections(config)
     await service.start()
     loop.add_signal_handler(signal.SIGHUP, reload)
+    alive = loop.create_task(systemd.keep_alive())
     try:
         inherited = role.sockets is not None
         click.echo(
@@ -195,18 +206,24 @@ async def _serve(
             if inherited
             else _welcome(config, folder, service.addresses, service.pages)
         )
+        systemd.tell(systemd.READY)
         await stop.wait()
     finally:
+        systemd.tell(systemd.STOPPING)
+        alive.cancel()
         await service.stop()
 
 
 async def _reload(service: Service, configured: Callable[[], Config]) -> None:
     """Take the configuration file as it is now; if it cannot be used, go on with what is in force."""
+    systemd.tell(systemd.reloading())
     try:
         fixed = await service.reload(configured())
     except (BadUse, StartError) as error:
         log.warning("configuration not reloaded, the old one stays in force", error=str(error))
         return
+    finally:
+        systemd.tell(systemd.READY)
     log.info("configuration reloaded", mode=service.config.policy.mode)
     if fixed:
         log.warning("some changes need a restart", tables=", ".join(fixed))
