@@ -121,7 +121,7 @@ def server(**changes: Any) -> Server:
         "product": "Exchange Server 2016 CU23",
         "build": "15.1.2507.16",
         "installed": "Nov22SU",
-        "line": "from mail.example.org (192.0.2.25) by mail.example.org with Microsoft SMTP Server id 15.1.2507",
+        "line": "from ex by mail.example.org (192.0.2.25) with Microsoft SMTP Server (TLS) id 15.1.2507.16",
         "seen_at": START,
         "detected": START - DAY,
         "why": "below the least build accepted, 15.1.2507.61",

@@ -1,6 +1,7 @@
 """Texts and attachments as one MIME message, with the headers that automatic mail owes its readers."""
 
 import base64
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.headerregistry import Address
@@ -84,7 +85,7 @@ def notice(
     # RFC 2919 and RFC 2369: a way to sort them, and to be left alone.
     message["List-Id"] = f"Notices to mail server administrators <notices.{writer.host}>"
     message["List-Unsubscribe"] = f"<mailto:{writer.reply_to}?subject=no%20more%20notices>"
-    name = readable_domain(letter.organisation).replace("/", "-")
+    name = _file(readable_domain(letter.organisation))
     message.add_attachment(
         attachments.table(letter.servers), maintype="text", subtype="csv", filename=f"{name}.csv"
     )
@@ -93,7 +94,7 @@ def notice(
             server, operator=writer.operator, contact=writer.reply_to, domain=writer.domain
         )
         if report is not None:
-            file = f"xarf-{server.name or server.client_ip}.json"
+            file = f"xarf-{_file(server.name or server.client_ip)}.json"
             message.add_attachment(report, maintype="application", subtype="json", filename=file)
     return message.as_bytes(policy=_POLICY)
 
@@ -118,6 +119,11 @@ def plain(
     message.add_alternative(page(texts), subtype="html", cte="quoted-printable")
     message["Content-Language"] = ", ".join(text.language for text in texts)
     return message
+
+
+def _file(name: str) -> str:
+    """A name, perhaps a stranger's, as a part of a file's."""
+    return re.sub(r"[^\w.-]", "-", name)[:100]
 
 
 def page(texts: Sequence[Rendered]) -> str:
