@@ -1,7 +1,7 @@
 """``wehr catalogue``: what it prints, and its exit codes."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def test_a_product_may_be_named_in_several_ways(product: str, build: str, found:
         (["assess", "15.1.2507.61", "--product", "nosuch"], "unknown product 'nosuch'"),
         (["assess", "15.1.2507.61", "--product", "2019"], "is a build of Exchange Server 2016"),
         (["assess", "15.1.2507.61", "--at", "soon"], "'soon' is not a day"),
-        (["list", "--overlay", "nosuch"], "nosuch: no such file"),
+        (["list", "--overlay", "nosuch"], "'nosuch' does not exist"),
         (["lint", "nosuch"], "nosuch: no catalogue files"),
         (["import", "nosuch.json"], "nosuch.json: No such file"),
         (["import", "http://example.org/x.json"], "only https URLs are fetched"),
@@ -208,6 +208,42 @@ def test_import_goes_to_the_configured_folder(home: Path) -> None:
     assert run_json("assess", "15.2.2562.53")["state"] == "outdated"
 
 
+def test_every_command_judges_by_what_the_service_has_imported(home: Path) -> None:
+    """The overlays are those of the state folder and configuration that are named, for all commands alike."""
+    state = str(home / "var")
+    (home / "record.json").write_bytes(feeds.cve("CVE-2026-99001", (SE, "15.02.2562.060")))
+    (written,) = run_json("import", "record.json", "--yes", "--state", state)["written"]
+    assert Path(written).parent == home / "var" / "catalogue"
+    assert run_json("assess", "15.2.2562.53")["state"] == "current"
+    assert run_json("assess", "15.2.2562.53", "--state", state)["state"] == "outdated"
+    assert len(run_json("status", "--state", state)["imported"]) == 1
+
+    played = ("policy", "simulate", "15.2.2562.53", "--from", "2027-01-01", "--to", "2027-01-01", "--json")
+    for more, compliant in (((), True), (("--state", state), False)):
+        [span] = json.loads(CliRunner().invoke(main, [*played, *more]).stdout)["spans"]
+        assert span["compliant"] is compliant
+
+    stamp = "Received: from a (192.0.2.1) by a with Microsoft SMTP Server id 15.2.2562.53; x\n"
+    (home / "m.eml").write_text(
+        f"Received: from a.example (a.example [192.0.2.1]) by mx.example.org; x\n{stamp}"
+    )
+    shown = CliRunner().invoke(main, ["explain", "m.eml", "--state", state], env={"COLUMNS": "200"}).stdout
+    assert "is outdated" in shown
+
+
+def test_an_installation_without_overlays_reads_none(home: Path) -> None:
+    """Whatever else lies in the state folder; and an import must be told where to."""
+    (home / "wehr.toml").write_text("catalogue.overlays = ''\n")
+    (home / "var").mkdir()
+    (home / "var" / "other.toml").write_text("not = 'a catalogue'\n")
+    (home / "record.json").write_bytes(feeds.cve("CVE-2026-99001", (SE, "15.02.2562.060")))
+    assert run("assess", "15.2.2562.53", "--state", "var").exit_code == 0
+    assert CliRunner().invoke(main, ["config", "check", "--state", "var"]).exit_code == 0
+    result = run("import", "record.json", "--yes", "--state", "var")
+    assert result.exit_code == 2
+    assert "name one with --overlay" in result.output
+
+
 def test_import_reports_what_it_did_not_take(tmp_path: Path) -> None:
     """A record whose builds contradict the catalogue."""
     (tmp_path / "record.json").write_bytes(feeds.cve("CVE-2026-96940", (SE, "15.02.2562.049")))
@@ -220,8 +256,17 @@ def test_import_reports_what_it_did_not_take(tmp_path: Path) -> None:
 def test_import_vouches_for_a_date(tmp_path: Path) -> None:
     """Then the catalogue is no longer stale."""
     (tmp_path / "record.json").write_bytes(feeds.cve("CVE-2026-99001", (SE, "15.02.2562.060")))
-    run_json("import", "record.json", "--yes", "--complete-to", "2026-12-09")
-    assert run_json("status", "--at", "2027-01-01")["date"] == "2026-12-09"
+    today = datetime.now(UTC).date()
+    run_json("import", "record.json", "--yes", "--complete-to", str(today))
+    assert run_json("status")["date"] == str(today)
+
+
+def test_nobody_vouches_for_a_day_to_come(tmp_path: Path) -> None:
+    """A slip there would silence the warning of a stale catalogue for years."""
+    (tmp_path / "record.json").write_bytes(feeds.cve("CVE-2026-99001", (SE, "15.02.2562.060")))
+    result = run("import", "record.json", "--yes", "--complete-to", "2199-01-01")
+    assert result.exit_code == 2
+    assert "is still to come" in result.output
 
 
 def test_import_leaves_no_half_written_file(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """``wehr catalogue``: what is known of a build, and where it comes from."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -22,22 +22,30 @@ from wehr.cli.catalogue_view import (
     product_row,
     show_assessment,
 )
+from wehr.cli.config import file_option, state_folder, state_option
+from wehr.cli.config import read as read_config
 from wehr.cli.output import BadUse, print_json, print_table
 from wehr.cli.times import Day
 from wehr.evidence.build import format_build, parse_build
 
 if TYPE_CHECKING:
     from wehr.catalogue.importers import Reading
-    from wehr.service.config import Config
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-_overlay = click.option(
-    "--overlay",
-    "overlays",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Catalogue file or folder to lay over the built-in data; default: the configured folder.",
-)
+
+
+def _laid_over(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what lies over the built-in data: by name, or as the service has it."""
+    overlay = click.option(
+        "--overlay",
+        "overlays",
+        multiple=True,
+        type=click.Path(path_type=Path, exists=True),
+        help="Catalogue file or folder to lay over the built-in data; default: the configured folder.",
+    )
+    return overlay(file_option(state_option(command)))
+
+
 _product = click.option(
     "--product", default="", help='Software ("exim") or product ("Exchange Server 2016").'
 )
@@ -55,15 +63,23 @@ def command() -> None:
 @click.argument("build")
 @_product
 @_at
-@_overlay
+@_laid_over
 @_json
-def assess(build: str, product: str, at: date | None, overlays: tuple[Path, ...], as_json: bool) -> None:
+def assess(
+    build: str,
+    product: str,
+    at: date | None,
+    overlays: tuple[Path, ...],
+    file: Path | None,
+    state: Path | None,
+    as_json: bool,
+) -> None:
     """Tell whether BUILD was in support and up to date, and which holes it has.
 
     BUILD is dotted, such as 15.1.2507.61 or 15.01.2507.061.
     """
     day = at or _today()
-    catalogue = _load(overlays)
+    catalogue = _built(_read(None, overlays or _configured(file, state)))
     software, wanted = _chosen(catalogue, product)
     try:
         numbers = parse_build(build if software in {"", "exchange"} else _version(build))
@@ -81,11 +97,18 @@ def assess(build: str, product: str, at: date | None, overlays: tuple[Path, ...]
 @command.command("list")
 @_product
 @click.option("--vulnerabilities", is_flag=True, help="The holes and what fixes them, instead of builds.")
-@_overlay
+@_laid_over
 @_json
-def list_(product: str, vulnerabilities: bool, overlays: tuple[Path, ...], as_json: bool) -> None:
+def list_(
+    product: str,
+    vulnerabilities: bool,
+    overlays: tuple[Path, ...],
+    file: Path | None,
+    state: Path | None,
+    as_json: bool,
+) -> None:
     """List the products, or the builds of one (--product), or vulnerabilities."""
-    catalogue = _load(overlays)
+    catalogue = _built(_read(None, overlays or _configured(file, state)))
     software, wanted = _chosen(catalogue, product)
     chosen = [
         one
@@ -110,13 +133,17 @@ def list_(product: str, vulnerabilities: bool, overlays: tuple[Path, ...], as_js
 
 @command.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@_overlay
+@_laid_over
 @_json
-def lint(folder: Path | None, overlays: tuple[Path, ...], as_json: bool) -> None:
+def lint(
+    folder: Path | None, overlays: tuple[Path, ...], file: Path | None, state: Path | None, as_json: bool
+) -> None:
     """Check catalogue files: order, dates, names, sources; exit code 1 if something is wrong."""
     from wehr.catalogue.lint import lint as check
 
-    found = check(_documents(overlays, folder))
+    if not folder:
+        overlays = overlays or _configured(file, state)
+    found = check(_read(folder, overlays))
     if as_json:
         print_json(found)
     elif found:
@@ -131,16 +158,25 @@ def lint(folder: Path | None, overlays: tuple[Path, ...], as_json: bool) -> None
 
 @command.command()
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[OLD [NEW]]")
-@_overlay
+@_laid_over
 @_json
-def diff(folders: tuple[Path, ...], overlays: tuple[Path, ...], as_json: bool) -> None:
+def diff(
+    folders: tuple[Path, ...],
+    overlays: tuple[Path, ...],
+    file: Path | None,
+    state: Path | None,
+    as_json: bool,
+) -> None:
     """Show what differs: the built-in data against its overlays, or one folder against another."""
     from wehr.catalogue.changes import changes
 
     if len(folders) > 2:
         raise BadUse("name at most two folders: OLD and NEW")
     old = _built(_read(folders[0] if folders else None, ()))
-    new = _built(_read(folders[1], ()) if len(folders) == 2 else _documents(overlays))
+    if len(folders) == 2:
+        new = _built(_read(folders[1], ()))
+    else:
+        new = _built(_read(None, overlays or _configured(file, state)))
     found = changes(old, new)
     if as_json:
         print_json(found)
@@ -151,14 +187,21 @@ def diff(folders: tuple[Path, ...], overlays: tuple[Path, ...], as_json: bool) -
 @command.command()
 @_at
 @click.option("--check", is_flag=True, help="Exit code 1 if the catalogue is stale.")
-@_overlay
+@_laid_over
 @_json
-def status(at: date | None, check: bool, overlays: tuple[Path, ...], as_json: bool) -> None:
+def status(
+    at: date | None,
+    check: bool,
+    overlays: tuple[Path, ...],
+    file: Path | None,
+    state: Path | None,
+    as_json: bool,
+) -> None:
     """Show how old the catalogue is, what it knows last, and what was imported."""
     day = at or _today()
-    documents = _documents(overlays)
+    documents = _read(None, overlays or _configured(file, state))
     catalogue = _built(documents)
-    after = timedelta(days=_config().catalogue.stale_after)
+    after = timedelta(days=read_config(file).catalogue.stale_after)
     stale = catalogue.stale(day, after)
     imported = [one for document in documents for one in document.provenance]
     newest = [product_row(one) for one in catalogue.products]
@@ -200,9 +243,17 @@ def status(at: date | None, check: bool, overlays: tuple[Path, ...], as_json: bo
     type=Day(),
     help="Vouch that with this import nothing up to this day is missing: the catalogue takes that date.",
 )
+@file_option
+@state_option
 @_json
 def import_(
-    sources: tuple[str, ...], yes: bool, folder: Path | None, complete_to: date | None, as_json: bool
+    sources: tuple[str, ...],
+    yes: bool,
+    folder: Path | None,
+    complete_to: date | None,
+    file: Path | None,
+    state: Path | None,
+    as_json: bool,
 ) -> None:
     """Take in CVE records, MSRC's CSAF and CVRF documents, and CISA's KEV catalogue.
 
@@ -212,7 +263,12 @@ def import_(
     from wehr.catalogue.importers.plan import plan
     from wehr.catalogue.importers.source import write_atomically
 
-    folder = folder or _overlay_folder()
+    if complete_to and complete_to > _today():
+        raise BadUse(f"--complete-to {complete_to} is still to come: nobody can vouch for it")
+    found = (folder,) if folder else _configured(file, state)
+    if not found:
+        raise BadUse("the configuration has no folder for overlays; name one with --overlay")
+    [folder] = found
     documents = _read(None, (folder,))
     readings, provenance = _readings(sources)
     try:
@@ -226,12 +282,12 @@ def import_(
             print_table("Not taken as it stands", ["", ""], complaints)
     files = {folder / name: text for name, text in planned.files.items()}
     wanted = yes or (files and not as_json and _agreed(files))
-    for file, text in files.items() if wanted else ():
+    for path, text in files.items() if wanted else ():
         try:
-            write_atomically(file, text)
+            write_atomically(path, text)
         except OSError as error:
-            raise BadUse(f"{file}: {error.strerror}; name another folder with --overlay") from None
-    written = [str(file) for file in files] if wanted else []
+            raise BadUse(f"{path}: {error.strerror}; name another folder with --overlay") from None
+    written = [str(path) for path in files] if wanted else []
     if as_json:
         print_json({"changes": planned.changes, "complaints": planned.complaints, "written": written})
     elif files:
@@ -276,19 +332,10 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _config() -> "Config":
-    from wehr.service.config import ConfigError, find, load
-
-    try:
-        return load(find())
-    except ConfigError as error:
-        raise BadUse(str(error)) from None
-
-
-def _overlay_folder() -> Path:
-    from wehr.service.state_folder import default_state
-
-    return default_state() / _config().catalogue.overlays
+def _configured(file: Path | None, state: Path | None) -> tuple[Path, ...]:
+    """The folder of overlays that the service with this configuration and state folder has, if any."""
+    overlays = read_config(file).catalogue.overlays
+    return (state_folder(state) / overlays,) if overlays else ()
 
 
 def _read(folder: Path | None, overlays: Sequence[Path]) -> tuple[Document, ...]:
@@ -298,22 +345,11 @@ def _read(folder: Path | None, overlays: Sequence[Path]) -> tuple[Document, ...]
         raise BadUse(str(error)) from None
 
 
-def _documents(overlays: Sequence[Path], folder: Path | None = None) -> tuple[Document, ...]:
-    for overlay in overlays:
-        if not overlay.exists():
-            raise BadUse(f"{overlay}: no such file or folder")
-    return _read(folder, overlays or (() if folder else (_overlay_folder(),)))
-
-
 def _built(documents: Sequence[Document]) -> Catalogue:
     try:
         return Catalogue.of(documents)
     except CatalogueError as error:
         raise BadUse(str(error)) from None
-
-
-def _load(overlays: Sequence[Path]) -> Catalogue:
-    return _built(_documents(overlays))
 
 
 def _plain(name: str) -> str:

@@ -11,6 +11,7 @@ from wehr.service.config import Config, ConfigError, find
 from wehr.service.config import load as load_config
 
 if TYPE_CHECKING:
+    from wehr.catalogue import Catalogue
     from wehr.service.advice import Advice
 
 file_option = click.option(
@@ -32,6 +33,23 @@ def read(file: Path | None) -> Config:
     try:
         return load_config(file or find())
     except ConfigError as error:
+        raise BadUse(str(error)) from None
+
+
+def state_folder(state: Path | None) -> Path:
+    """The state folder that is named, or else the usual one."""
+    from wehr.service.state_folder import default_state
+
+    return (state or default_state()).absolute()
+
+
+def catalogue_of(config: Config, state: Path | None) -> "Catalogue":
+    """What the service judges by: the built-in catalogue and what was imported; bad files end with 2."""
+    from wehr.catalogue import CatalogueError, load
+
+    try:
+        return load(overlays=config.catalogue.files(state_folder(state)))
+    except CatalogueError as error:
         raise BadUse(str(error)) from None
 
 
@@ -71,21 +89,14 @@ def check(file: Path | None, state: Path | None, as_json: bool) -> None:
 
 def _advice(config: Config, state: Path | None) -> "tuple[Advice, ...]":
     """What is odd, by the store as well if there is one that can be read."""
-    from wehr.catalogue import CatalogueError, load
     from wehr.cli.stored import seen, store_in
     from wehr.service.advice import advise
-    from wehr.service.state_folder import default_state
 
-    folder = (state or default_state()).absolute()
-    try:
-        catalogue = load(overlays=sorted((folder / config.catalogue.overlays).glob("*.toml")))
-    except CatalogueError as error:
-        raise BadUse(str(error)) from None
-    known = None
+    folder, known = state_folder(state), None
     if (folder / "wehr.sqlite").is_file():
         with store_in(folder, config) as stored:
             known = seen(stored)
-    return advise(config, catalogue, time.time(), known)
+    return advise(config, catalogue_of(config, state), time.time(), known)
 
 
 @command.command()

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import rich_click as click
 
-from wehr.cli.config import read
+from wehr.cli.config import catalogue_of, read
 from wehr.cli.output import BadUse, print_json
 from wehr.cli.stored import Stored, opened, store_options
 from wehr.cli.times import iso
-from wehr.evidence import Session, inspect, sighting, split_headers
+from wehr.evidence import Own, Session, inspect, sighting, split_headers
 from wehr.ledger import Ledger, SightingRow
 from wehr.ledger.explaining import Explanation, explain_message, explain_server, explain_sighting
 from wehr.ledger.report import Basis
-from wehr.policy import Holds, Policy, ServerKey
+from wehr.policy import Holds, ServerKey
+from wehr.service.config import Config
 from wehr.survey.readers import UnreadableSource, read_path
 
 
@@ -29,7 +30,7 @@ def command(subject: str, file: Path | None, state: Path | None, as_json: bool) 
     that was decided on, or a message file, which is explained as if a newcomer handed it over now.
     """
     if Path(subject).is_file():
-        found = _of_file(Path(subject), read(file).policy)
+        found = _of_file(Path(subject), read(file), state)
     else:
         with opened(file, state) as stored:
             found = _of_stored(subject, stored)
@@ -62,17 +63,16 @@ def _past(message: SightingRow, stored: Stored) -> Explanation:
     return explain_message(message, row, stored.basis, stored.store.secret)
 
 
-def _of_file(path: Path, policy: Policy) -> list[Explanation]:
+def _of_file(path: Path, config: Config, state: Path | None) -> list[Explanation]:
     """A message file, as if a newcomer handed it over now."""
-    from wehr.catalogue import load
-
-    now = time.time()
+    now, receiver, policy = time.time(), config.receiver, config.policy
+    own = Own(receiver.names, receiver.networks, receiver.relays)
+    basis = Basis(Ledger(), catalogue_of(config, state), policy, Holds.of(policy, (), ()), now)
     found = []
     try:
         for _, block in read_path(path):
-            seen_in = inspect(split_headers(block), session=Session(), stored=True)
+            seen_in = inspect(split_headers(block), session=Session(), stored=True, own=own)
             seen = sighting(seen_in.handover, Session(), now)
-            basis = Basis(Ledger(), load(), policy, Holds.of(policy, (), ()), now)
             key = ServerKey("default", seen.name if seen else "", seen.network if seen else "")
             decision, items = explain_sighting(seen, key, basis, b"")
             found.append(Explanation(key.name, key.network, "", iso(now), decision, items))

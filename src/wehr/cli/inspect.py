@@ -8,7 +8,8 @@ from pathlib import Path
 
 import rich_click as click
 
-from wehr.catalogue import Catalogue, load
+from wehr.catalogue import Catalogue
+from wehr.cli.config import catalogue_of, read
 from wehr.cli.output import BadUse, print_json, print_table
 from wehr.evidence import Handover, Hop, Inspection, Own, Session, format_build, inspect, split_headers
 from wehr.evidence.address import canonical
@@ -57,7 +58,7 @@ def command(
         receiver = Own(names=own, relays=relay)
     except ValueError as error:
         raise BadUse(f"--relay: {error}") from None
-    catalogue = load()
+    catalogue = catalogue_of(read(None), None)
     try:
         for name, block in _messages(files):
             found = inspect(split_headers(block), session=session, stored=view == "stored", own=receiver)

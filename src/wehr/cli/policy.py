@@ -7,8 +7,8 @@ from pathlib import Path
 import rich_click as click
 from msgspec import Struct
 
-from wehr.catalogue import load
-from wehr.cli.config import file_option, read, state_option
+from wehr.catalogue import Catalogue
+from wehr.cli.config import catalogue_of, file_option, read, state_option
 from wehr.cli.output import BadUse, print_json, print_table
 from wehr.cli.times import Day, Instant, iso
 from wehr.evidence.build import format_build, parse_build
@@ -134,8 +134,9 @@ def show_simulation(
         raise BadUse(f"--from and --to must be days in order, from {_EARLIEST} to {_LATEST}")
     if build:
         seen = midnight(start) if first_seen is None else first_seen
-        policy = read(file).policy
-        played = [_play_build(build, software, policy, seen, start, end)]
+        config = read(file)
+        policy = config.policy
+        played = [_play_build(build, software, policy, catalogue_of(config, state), seen, start, end)]
     else:
         from wehr.cli.stored import one_server, opened
 
@@ -150,7 +151,9 @@ def show_simulation(
         _print_played(one, policy)
 
 
-def _play_build(build: str, software: str, policy: Policy, seen: float, start: date, end: date) -> Played:
+def _play_build(
+    build: str, software: str, policy: Policy, catalogue: Catalogue, seen: float, start: date, end: date
+) -> Played:
     try:
         numbers = parse_build(build)
     except ValueError as error:
@@ -158,7 +161,6 @@ def _play_build(build: str, software: str, policy: Policy, seen: float, start: d
     if seen >= midnight(end) + DAY:
         raise BadUse("--first-seen is after the last day to show")
     _check_length(min(seen, midnight(start)), end)
-    catalogue = load()
     spans = simulate(
         policy,
         lambda day: catalogue.assess(numbers, day, software),

@@ -135,7 +135,6 @@ def store_in(folder: Path, config: Config) -> Iterator[Stored]:
         )
     policy = config.policy
     try:
-        overlays = sorted((folder / config.catalogue.overlays).glob("*.toml"))
         ledger = Ledger(
             Limits(memory_days=policy.memory_days, forget_days=policy.forget_days),
             mixed_enforced=policy.mixed == "enforce",
@@ -143,7 +142,7 @@ def store_in(folder: Path, config: Config) -> Iterator[Stored]:
         with open_store(config.store.at(folder), create=False) as store:
             for key, known in store.load_states():
                 ledger.merge(key, known)
-            catalogue = load(overlays=overlays)
+            catalogue = load(overlays=config.catalogue.files(folder))
             holds = Holds.of(policy, store.pauses(), tuple(store.exemptions().values()))
             now = time.time()
             # A configuration that is not loaded yet is taken as one that is loaded now.

@@ -323,6 +323,10 @@ class Catalogue(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=1, le=3650, description="Days after which the catalogue counts as old.")
     ] = 60
 
+    def files(self, state: Path) -> list[Path]:
+        """The overlays of an installation with this state folder, in the order in which they are laid."""
+        return sorted((state / self.overlays).glob("*.toml")) if self.overlays else []
+
 
 class Store(Struct, frozen=True, forbid_unknown_fields=True):
     """What is remembered, and where. Needs a restart, but for the days."""

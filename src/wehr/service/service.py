@@ -185,8 +185,7 @@ class Service:
 
     def _load_catalogue(self, config: Config) -> Catalogue:
         settings = config.catalogue
-        folder = self.folder.path / settings.overlays
-        catalogue = load(overlays=sorted(folder.glob("*.toml")) if settings.overlays else ())
+        catalogue = load(overlays=settings.files(self.folder.path))
         today = datetime.fromtimestamp(self.clock(), UTC).date()
         if catalogue.stale(today, timedelta(days=settings.stale_after)):
             log.warning(
