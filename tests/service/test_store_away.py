@@ -16,9 +16,10 @@ from sqlalchemy import select
 
 from wehr.doors.milter import MilterClient
 from wehr.evidence import Session
-from wehr.ledger import open_store
+from wehr.ledger import Event, open_store
 from wehr.ledger.schema import servers
 from wehr.ledger.state import Stamp, pack_state, unpack_state
+from wehr.policy.pauses import Pause, request
 
 AT_ONCE = 'policy.ladder = "at-once"\npolicy.ladders = { at-once = [{ block = 60 }] }\n'
 """Whoever is out of date is refused from the first message on: so every answer shows what is remembered."""
@@ -170,6 +171,50 @@ def test_a_node_starts_from_its_snapshot(
         assert ask(wehr, host="new.example.com") == "acc"
         net.set("up")
         until(lambda: stored(postgres.url(database)) == 4, 60)
+
+
+@pytest.mark.parametrize("worker", [1, 2])
+def test_a_cure_that_the_store_has_not_heard_of_outlives_a_restart(
+    worker: int, tmp_path: Path, postgres: Cluster, net: Network, database: str
+) -> None:
+    """The snapshot says blocked; the machine's journals, whichever worker's, say cured, and they count."""
+    now = time.time()
+    config = AT_ONCE + through(net, database)
+    with receiver(tmp_path, now, "enforce", config) as wehr:
+        assert ask(wehr) == "550"
+        until(lambda: stored(postgres.url(database)) == 1)
+    with receiver(tmp_path, now, "enforce", config) as wehr:  # its snapshot knows the server
+        until((tmp_path / "snapshot").exists)
+        net.set("down")
+        assert [ask(wehr), ask(wehr, "15.2.2562.53"), ask(wehr)] == ["550", "acc", "acc"]
+    if worker == 2:
+        (tmp_path / "journal").rename(tmp_path / "journal-2")
+
+    with receiver(tmp_path, now, "enforce", config) as wehr:
+        assert wehr.service.memory.doubt == ""
+        assert ask(wehr) == "acc"
+
+
+def test_what_people_changed_is_in_the_snapshot_at_once(
+    tmp_path: Path, postgres: Cluster, net: Network, database: str
+) -> None:
+    """A pause made a moment before the store goes away holds over a restart, too."""
+    now = time.time()
+    config = AT_ONCE + through(net, database)
+    pause = Pause("p1", "default", now, 10, now)
+    with receiver(tmp_path, now, "enforce", config) as wehr:
+        assert ask(wehr) == "550"
+        until((tmp_path / "snapshot").exists)
+        written = (tmp_path / "snapshot").stat().st_mtime_ns
+        with open_store(postgres.url(database)) as store:
+            store.change_pauses(lambda old: request(old, pause, now), Event(now, "pause-added"))
+        until(lambda: (tmp_path / "snapshot").stat().st_mtime_ns > written)
+        assert ask(wehr) == "acc"
+        net.set("down")
+
+    with receiver(tmp_path, now, "enforce", config) as wehr:
+        assert wehr.service.memory.doubt == ""
+        assert ask(wehr) == "acc"
 
 
 def _age(url: str, days: int) -> None:

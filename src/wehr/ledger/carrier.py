@@ -14,7 +14,14 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from wehr.ledger.condense import condense_oldest, drop_digest, journal_bytes, next_digest, read_digest
+from wehr.ledger.condense import (
+    condense_oldest,
+    drop_digest,
+    journal_bytes,
+    next_digest,
+    read_digest,
+    read_digests,
+)
 from wehr.ledger.errors import JournalBusy, PositionMoved, StoreAway
 from wehr.ledger.journal import Position, lock_folder, read_batch, segment_path, segments
 from wehr.ledger.memory import Ledger
@@ -248,8 +255,15 @@ def replay(folder: Path, ledger: Ledger) -> int:
     """Tell a ledger what a journal holds, for a start without the store; tells how many entries.
 
     What the store knows as well does no harm: a ledger may learn a thing twice.
+
+    Raises:
+        OSError: the journal cannot be read.
     """
     position, count = Position(), 0
+    for digest in read_digests(folder):
+        count += digest.entries
+        for key, state in digest.servers():
+            ledger.merge(key, state)
     while True:
         batch = read_batch(folder, position, limit=BATCH)
         if batch.end == position:

@@ -6,6 +6,7 @@ of single messages.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -110,6 +111,13 @@ def read_digest(folder: Path, span: Span) -> Digest | None:
     except msgspec.MsgspecError:
         path.rename(path.with_suffix(".damaged"))
         return None
+
+
+def read_digests(folder: Path) -> Iterator[Digest]:
+    """All digests that a journal holds."""
+    for span in _digests(folder):
+        if digest := read_digest(folder, span):
+            yield digest
 
 
 def drop_digest(folder: Path, span: Span) -> None:

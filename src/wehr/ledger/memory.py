@@ -183,7 +183,7 @@ class Ledger:
         return tuple(known.names) if known else ()
 
     def excerpt(self, keys: Iterable[ServerKey]) -> "Ledger":
-        """A ledger of these servers and their neighbours, as far as they are remembered: for another thread."""
+        """A ledger of these servers and their neighbours, as far as they are known: for another thread."""
         found = Ledger(self.limits, mixed_enforced=self.mixed_enforced)
         for tenant, network in {(key.tenant, key.network): None for key in keys}:
             known = self._networks.get((tenant, network))

@@ -192,7 +192,7 @@ class Memory:
     async def _start_alone(self, why: str) -> None:
         """Remember what the node's own snapshot and journal hold; without a snapshot, refuse nobody."""
         found = await self._in_thread(read_snapshot, self._folder.snapshot, self.ledger)
-        replayed = await self._in_thread(replay, self._home, self.ledger)
+        replayed = await self._in_thread(self._replay)
         self._complete = False
         if found is None:
             self.secret = os.urandom(32)
@@ -205,6 +205,14 @@ class Memory:
             )
         if replayed:
             log.info("the journal was read", entries=replayed)
+
+    def _replay(self) -> int:
+        """Remember what this worker and its neighbours wrote down: a cure is not forgotten with the store."""
+        count = 0
+        for journal in (self._folder.journal_of(1), *(it for _, it in self._folder.orphans(1))):
+            with suppress(OSError):  # a neighbour that reaches the store again removes what it has carried in
+                count += replay(journal, self.ledger)
+        return count
 
     def _resume(self, found: Snapshot) -> None:
         self.secret = found.secret
