@@ -7,7 +7,7 @@ STATE  ?= var
 SINK   ?= 127.0.0.1:2525
 EXTRAS ?=
 
-.PHONY: help install run test system check docs bench evidence mutants lock clean
+.PHONY: help install run test system check docs bench evidence kills mutants lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -49,6 +49,10 @@ evidence: $(VENV)/.dev ## agreement of the parser with labelled real messages (n
 
 test: $(VENV)/.dev system check docs ## install what the tests need and pass them all
 	$(BIN)/python -m pytest --cov --cov-report=term -n 2 --dist loadgroup
+
+kills: $(VENV)/.dev system ## kill processes at random moments under load, 50 times per engine, and count both sides
+	WEHR_TEST_KILLS=50 $(BIN)/python -m pytest -s tests/service/test_killed.py \
+	  tests/ledger/test_carrier.py::test_killed_processes_leave_exactly_what_was_answered
 
 $(VENV)/.mutants: requirements/mutants.txt $(VENV)/.dev
 	$(PIP) install --require-hashes -r requirements/mutants.txt
