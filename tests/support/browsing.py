@@ -1,11 +1,17 @@
 """The pages for a test: over a store in a folder, with a clock that is set and a visitor of any role."""
 
 import contextlib
+import re
+import socket
+import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import uvicorn
+from running import until
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.testclient import TestClient
@@ -13,13 +19,17 @@ from starlette.testclient import TestClient
 from wehr.catalogue import load
 from wehr.ledger import Ledger, Store, open_store
 from wehr.policy import Holds, Policy
+from wehr.web.access.accounts import Accounts
+from wehr.web.access.passwords import hash_password
+from wehr.web.access.tokens import Scope, Tokens
 from wehr.web.app import create_app
 from wehr.web.house import House
 from wehr.web.pages import PAGES
 from wehr.web.settings import WebSettings
+from wehr.web.site import operators_site
 from wehr.web.source import Facts, Present
 from wehr.web.stores import Stores
-from wehr.web.visit import Need, Page, Visit, Visitor
+from wehr.web.visit import Need, Page, Role, Visit, Visitor
 
 ADMINISTRATOR = Visitor("admin", Need.ADMIN, csrf="token")
 OPERATOR = Visitor("olga", Need.OPERATE, csrf="token")
@@ -104,3 +114,58 @@ def client(
     app = create_app(given, pages, Let(visitor), settings)
     with TestClient(app, base_url="http://localhost", follow_redirects=False) as browser:
         yield browser
+
+
+@contextlib.contextmanager
+def site(given: House, settings: WebSettings | None = None) -> Iterator[TestClient]:
+    """A browser at the whole site, with real accounts, sessions and tokens."""
+    app = operators_site(given, settings or WebSettings())
+    with TestClient(app, base_url="http://localhost", follow_redirects=False) as browser:
+        yield browser
+
+
+@contextlib.contextmanager
+def listening(given: House, settings: WebSettings | None = None) -> Iterator[str]:
+    """The whole site over real HTTP on loopback; gives its address."""
+    app = operators_site(given, settings or WebSettings())
+    server = uvicorn.Server(
+        uvicorn.Config(app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        until(lambda: server.started)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+
+def token(store: Store, scope: Scope = Scope.READ, tenants: Sequence[str] = (), now: float = 0.0) -> str:
+    """A new token's text."""
+    return Tokens(store).create("test", scope, tenants, days=90, by="test", now=now)[1]
+
+
+PASSWORD = "correct horse battery staple"
+
+
+def account(
+    store: Store, name: str, role: Role = Role.ADMINISTRATOR, tenants: Sequence[str] = (), now: float = 0.0
+) -> None:
+    """A new account that can log in with `PASSWORD`."""
+    Accounts(store).add(name, role, tenants, by="test", now=now)
+    Accounts(store).set_password(name, hash_password(PASSWORD), by="test", now=now)
+
+
+def csrf(answer: Any) -> str:
+    """What the form on a page must send back."""
+    found = re.search(r'name="csrf" value="([^"]+)"', answer.text)
+    assert found is not None, answer.text
+    return found[1]
+
+
+def log_in(browser: TestClient, name: str, password: str = PASSWORD) -> Any:
+    """Log in as a browser does; gives the answer."""
+    form = {"csrf": csrf(browser.get("/login")), "name": name, "password": password}
+    return browser.post("/login", data=form)

@@ -11,14 +11,9 @@ from starlette.types import ASGIApp
 
 from wehr.ledger import Store
 from wehr.service.listeners import PUBLIC, WEB
-from wehr.web.access.closed import Closed
-from wehr.web.access.gatekeeper import Gatekeeper
-from wehr.web.access.pages import AccessPages
-from wehr.web.api import api_pages
-from wehr.web.app import create_app
 from wehr.web.house import House
-from wehr.web.pages import PAGES, PUBLIC_PAGES
 from wehr.web.settings import WebSettings
+from wehr.web.site import operators_site, public_site
 from wehr.web.source import Source
 from wehr.web.stores import Stores
 
@@ -39,12 +34,9 @@ async def open_pages(
     stores = Stores(opener)
     closing.push_async_callback(asyncio.to_thread, stores.close)
     house = House(source, stores)
-    if sockets.get(WEB):
-        gatekeeper = Gatekeeper(house, settings)
-        pages = (*PAGES, *AccessPages(gatekeeper).pages, *api_pages())
-        await _serve(create_app(house, pages, gatekeeper, settings), sockets[WEB], closing)
-    if sockets.get(PUBLIC):
-        await _serve(create_app(house, PUBLIC_PAGES, Closed(), settings), sockets[PUBLIC], closing)
+    for name, site in ((WEB, operators_site), (PUBLIC, public_site)):
+        if sockets.get(name):
+            await _serve(site(house, settings), sockets[name], closing)
 
 
 class _Server(uvicorn.Server):

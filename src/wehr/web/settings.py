@@ -42,6 +42,10 @@ class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=5, le=10_080, description="Minutes without a request after which a session ends.")
     ] = 60
 
+    api_per_minute: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Requests to the API that one token has in a minute.")
+    ] = 600
+
     def __post_init__(self) -> None:
         if self.url and not re.fullmatch(r"https?://[!-~]{1,200}", self.url):
             raise ValueError("url must be an http or https address without spaces")

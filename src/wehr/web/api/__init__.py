@@ -8,9 +8,6 @@ from wehr.web.api.operation import Call, Nothing, Operation
 from wehr.web.api.serving import pages_of
 from wehr.web.visit import Need, Page
 
-_A_MINUTE: Final = 600
-"""Requests with one token."""
-
 
 async def _document(_call: Call[Nothing, None]) -> dict[str, Any]:
     return document(OPERATIONS)
@@ -29,6 +26,6 @@ OPERATIONS: Final = (
 """Everything that can be asked or done."""
 
 
-def api_pages(a_minute: int = _A_MINUTE) -> tuple[Page, ...]:
-    """The pages of the API."""
+def api_pages(a_minute: int) -> tuple[Page, ...]:
+    """The pages of the API, for so many requests a minute with one token."""
     return pages_of(OPERATIONS, a_minute)

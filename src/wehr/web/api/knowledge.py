@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from wehr.catalogue.types import Assessment, State
 from wehr.evidence import format_build, parse_build
+from wehr.evidence.build import Build
 from wehr.policy import Mode
 from wehr.policy.ladder import DAY, Stage
 from wehr.policy.selection import midnight
@@ -232,8 +233,15 @@ async def _catalogue(call: Call[Nothing, None]) -> CatalogueShown:
 async def _assess(call: Call[BuildAsked, None]) -> AssessmentShown:
     catalogue, asked = call.visit.house.present.catalogue, call.query
     day = asked.at or today(call.visit)
-    found = catalogue.assess(parse_build(asked.build), day, asked.software)
+    found = catalogue.assess(_numbers(asked.build), day, asked.software)
     return _assessment(found, day, catalogue.date)
+
+
+def _numbers(build: str) -> Build:
+    try:
+        return parse_build(build)
+    except ValueError as error:
+        raise problem(HTTPStatus.BAD_REQUEST, str(error)) from None
 
 
 def _assessment(found: Assessment, day: date, of: date) -> AssessmentShown:
@@ -318,7 +326,7 @@ async def _simulation(call: Call[SimulationAsked, None]) -> tuple[SpanShown, ...
     first = seconds(asked.first_seen) if asked.first_seen else midnight(asked.start)
     if midnight(asked.end) - min(first, midnight(asked.start)) > _LONGEST * DAY:
         raise problem(HTTPStatus.BAD_REQUEST, f"at most {_LONGEST} days can be played")
-    build, catalogue = parse_build(asked.build), present.catalogue
+    build, catalogue = _numbers(asked.build), present.catalogue
     spans = await call.visit.house.work(
         lambda: simulate(
             present.policy,
@@ -351,10 +359,10 @@ OPERATIONS: Final = (
     ),
     Operation(
         "GET", "/policy/timeline", "get-timeline", "The stages of a server that was first detected then.",
-        "policy", Need.READ, _timeline, TimelineShown, TimelineAsked, errors=(404, 422),
+        "policy", Need.READ, _timeline, TimelineShown, TimelineAsked, errors=(404,),
     ),
     Operation(
         "GET", "/policy/simulation", "simulate-policy", "The policy in force, played for one build.",
-        "policy", Need.READ, _simulation, tuple[SpanShown, ...], SimulationAsked, errors=(422,),
+        "policy", Need.READ, _simulation, tuple[SpanShown, ...], SimulationAsked,
     ),
 )  # fmt: skip

@@ -86,10 +86,10 @@ def seconds(at: datetime) -> float:
     """A time as UTC seconds since 1970.
 
     Raises:
-        HTTPException: it is out of all reason (422).
+        HTTPException: it is out of all reason (400).
     """
     if at.year not in _YEARS:
-        raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"times are in the years {_YEARS[0]} to {_YEARS[-1]}")
+        raise problem(HTTPStatus.BAD_REQUEST, f"times are in the years {_YEARS[0]} to {_YEARS[-1]}")
     return at.timestamp()
 
 

@@ -1,5 +1,6 @@
 """Operations as pages: parameters and bodies checked, answers encoded, tagged, and paged."""
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 from http import HTTPStatus
@@ -7,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec import inspect
 from starlette.responses import Response
 
 from wehr.web.api.operation import Call, Found, Nothing, Operation, problem
@@ -15,6 +17,7 @@ from wehr.web.visit import Page, Visit
 
 ROOT: Final = "/api/v1"
 _JSON: Final = "application/json"
+_INTEGER: Final = re.compile("-?[0-9]{1,18}")
 
 
 def pages_of(operations: Sequence[Operation], a_minute: int) -> tuple[Page, ...]:
@@ -27,12 +30,14 @@ def pages_of(operations: Sequence[Operation], a_minute: int) -> tuple[Page, ...]
 
 
 def _endpoint(operation: Operation, rate: Rate) -> Callable[[Visit], Awaitable[Response]]:
+    read = _reader(operation.query)
+
     async def answer(visit: Visit) -> Response:
         if not rate.allows(visit.visitor.token or _client(visit), visit.house.now()):
             error = problem(HTTPStatus.TOO_MANY_REQUESTS, "too many requests with this token; wait a moment")
             error.headers = {"Retry-After": "5"}
             raise error
-        call = Call(visit, _query(operation, visit), await _body(operation, visit))
+        call = Call(visit, _query(operation, read, visit), await _body(operation, visit))
         return _encoded(operation, visit, await operation.handler(call))
 
     return answer
@@ -42,13 +47,31 @@ def _client(visit: Visit) -> str:
     return visit.request.client.host if visit.request.client else ""
 
 
-def _query(operation: Operation, visit: Visit) -> Any:
+def _reader(query: Any) -> Callable[[str, str], object]:
+    """Reads numbers and truth values of a query; all else is text, or told from it by the types."""
+    kinds = {}
+    for field in inspect.type_info(query).fields:  # type: ignore[attr-defined]
+        inner = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
+        kinds[field.encode_name] = {type(it) for it in inner}
+
+    def read(name: str, value: str) -> object:
+        kind = kinds.get(name, set())
+        if inspect.IntType in kind and _INTEGER.fullmatch(value):
+            return int(value)
+        if inspect.BoolType in kind and value in {"true", "false"}:
+            return value == "true"
+        return value
+
+    return read
+
+
+def _query(operation: Operation, read: Callable[[str, str], object], visit: Visit) -> Any:
     given = visit.request.query_params.multi_items()
     names = [name for name, _ in given]
     if len(names) != len(set(names)):
         raise problem(HTTPStatus.BAD_REQUEST, "a parameter is there twice")
     try:
-        return msgspec.convert(dict(given), operation.query, strict=False)
+        return msgspec.convert({name: read(name, value) for name, value in given}, operation.query)
     except msgspec.ValidationError as error:
         raise problem(HTTPStatus.BAD_REQUEST, _said(error)) from None
 
