@@ -92,7 +92,9 @@ def test_an_exemption_is_added_listed_and_ended(state: Path) -> None:
             *("--state", state, "--json"),
         ).stdout
     )
-    assert "a partner" in run("exempt", "list", "--state", state).stdout
+    listed = run("exempt", "list", "--state", state).stdout
+    assert "a partner" in listed
+    assert re.search(r" 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ ", listed)  # as every other list has its times
     config = state / "enforce.toml"
     config.write_text("[policy]\nmode = 'enforce'\n")
     [found] = json.loads(

@@ -80,7 +80,17 @@ def list_exemptions(file: Path | None, state: Path | None, as_json: bool) -> Non
         print_table(
             "",
             columns,
-            ((name, _who(it), it.since, it.until, it.by, it.reason) for name, it in found.items()),
+            (
+                (
+                    name,
+                    _who(it),
+                    iso(it.since.timestamp()),
+                    it.until and iso(it.until.timestamp()),
+                    it.by,
+                    it.reason,
+                )
+                for name, it in found.items()
+            ),
         )
 
 
