@@ -7,7 +7,7 @@ STATE  ?= var
 SINK   ?= 127.0.0.1:2525
 EXTRAS ?=
 
-.PHONY: help install run test system check docs bench evidence kills mutants lock clean
+.PHONY: help install run test system check docs man bench evidence kills mutants lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -43,6 +43,9 @@ check: $(VENV)/.dev ## format, lint, types, floors
 
 docs: $(VENV)/.dev ## build the documentation into docs/_build
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
+
+man: $(VENV)/.run ## make the manual pages wehr(1) and wehr.toml(5) in build/man
+	$(BIN)/python docs/manpages.py build/man
 
 evidence: $(VENV)/.dev ## agreement of the parser with labelled real messages (needs the reference data)
 	$(BIN)/python bench/evidence_report.py
