@@ -1,11 +1,11 @@
 """What pages ask the store of many servers at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from wehr.ledger.rows import ServerRow, Tally
-from wehr.ledger.schema import servers, tallies
+from wehr.ledger.schema import journals, servers, tallies
 from wehr.ledger.store import Store
 
 
@@ -26,3 +26,26 @@ def tallies_of(store: Store, refs: Sequence[str]) -> list[Tally]:
     with store.reading() as connection:
         rows = connection.execute(select(tallies).where(tallies.c.ref.in_(refs))).mappings()
         return [Tally(**row) for row in rows]
+
+
+def days_of(
+    store: Store, since_day: int, tenants: Collection[str] | None = None
+) -> list[tuple[int, str, bool, int]]:
+    """Messages by UTC day (counted from 1970-01-01), outcome and whether it was carried out, of all servers.
+
+    ``tenants`` are those whose servers count; None: all.
+    """
+    query = select(tallies.c.day, tallies.c.action, tallies.c.enforced, func.sum(tallies.c.messages)).where(
+        tallies.c.day >= since_day
+    )
+    if tenants is not None:
+        query = query.join(servers, servers.c.ref == tallies.c.ref).where(servers.c.tenant.in_(tenants))
+    query = query.group_by(tallies.c.day, tallies.c.action, tallies.c.enforced).order_by(tallies.c.day)
+    with store.reading() as connection:
+        return [(row[0], row[1], bool(row[2]), int(row[3])) for row in connection.execute(query)]
+
+
+def nodes_of(store: Store) -> dict[str, float]:
+    """When each node last carried something in, in UTC seconds since 1970."""
+    with store.reading() as connection:
+        return {row[0]: row[1] for row in connection.execute(select(journals.c.node, journals.c.at))}

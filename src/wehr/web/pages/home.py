@@ -1,14 +1,187 @@
-"""The first page."""
+"""The first page: what needs attention today, how things stand, and what comes if nobody acts."""
 
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from babel.dates import format_date
+from msgspec import Struct
 from starlette.responses import Response
 
+from wehr.catalogue.types import State
+from wehr.ledger import Store
+from wehr.ledger.listing import Line, Listing, ServerQuery
+from wehr.ledger.selecting import days_of, nodes_of
+from wehr.ledger.state import DAY
+from wehr.policy import Action
+from wehr.web import charts
+from wehr.web.languages import N_
 from wehr.web.visit import Need, Page, Visit
+
+_DAYS: Final = 30
+_WEEK: Final = 7 * DAY
+_PRODUCTS: Final = 12
+_QUIET: Final = 3600.0
+"""Seconds that a node may carry nothing while others do."""
+
+
+class Coming(Struct, frozen=True):
+    """Servers that enter something within the days that are looked at, the next first."""
+
+    throttling: tuple[Line, ...]
+    blocking: tuple[Line, ...]
+    refusing: tuple[Line, ...]
+    """Those of which nothing will be taken any more."""
+
+
+class Summary(Struct, frozen=True):
+    """How the servers stand that a visitor may see."""
+
+    servers: int
+    out_of_date: int
+    exploited: int
+    states: Mapping[str, int]
+    stages: Mapping[int, int]
+    products: Sequence[tuple[str, int, int]]
+    """Name, servers, and those of them that are out of date; the largest first."""
+    week: Coming
+    month: Coming
+
+
+def summarize(listing: Listing, tenants: frozenset[str] | None) -> Summary:
+    """The summary of what a visitor may see."""
+    lines = [it for it in listing.find(ServerQuery(tenants=tenants)) if not it.silent]
+    bad = [it for it in lines if it.out_of_date]
+    holed = [
+        it
+        for it in bad
+        if it.assessment and any(h.exploited and h.certain for h in it.assessment.vulnerabilities)
+    ]
+    names = Counter(_product(it) for it in lines)
+    late = Counter(_product(it) for it in bad)
+    now = listing.basis.now
+    return Summary(
+        len(lines),
+        len(bad),
+        len(holed),
+        {state: count for state in State if (count := sum(it.state == state for it in lines))},
+        dict(sorted(Counter(it.stage for it in bad if it.stage).items())),
+        [(name, count, late[name]) for name, count in names.most_common(_PRODUCTS)],
+        _coming(bad, now, now + _WEEK),
+        _coming(bad, now, now + _DAYS * DAY),
+    )
+
+
+def _product(line: Line) -> str:
+    branch = line.assessment.branch if line.assessment else ""
+    return " ".join(part for part in (line.product or line.software, branch) if part)
+
+
+def _coming(lines: Sequence[Line], now: float, end: float) -> Coming:
+    def within(start: Callable[[Line], float | None]) -> tuple[Line, ...]:
+        found = [
+            (at, line.ref, line) for line in lines if (at := start(line)) is not None and now < at <= end
+        ]
+        return tuple(line for _, _, line in sorted(found, key=lambda it: it[:2]))
+
+    return Coming(
+        within(lambda it: it.next_stage if not it.throttle + it.block else None),
+        within(lambda it: it.next_stage if it.next_block and not it.block else None),
+        within(lambda it: it.next_stage if it.next_block == 60 else None),
+    )
 
 
 async def _home(visit: Visit) -> Response:
-    return await visit.page("home.html")
+    listing = await visit.house.listing()
+    tenants = visit.visitor.tenants
+    summary = await visit.house.work(lambda: summarize(listing, tenants))
+    present, now = visit.house.present, visit.house.now()
+    nodes = await visit.house.ask(nodes_of)
+    days = await _days(visit)
+    age = (datetime.fromtimestamp(now, UTC).date() - present.catalogue.date).days
+    return await visit.page(
+        "home.html",
+        summary=summary,
+        now=now,
+        catalogue=present.catalogue,
+        stale=present.catalogue.stale(
+            datetime.fromtimestamp(now, UTC).date(), timedelta(days=present.facts.stale_after)
+        ),
+        age=age,
+        nodes=nodes,
+        quiet=sorted(name for name, at in nodes.items() if max(nodes.values()) - at > _QUIET),
+        doubt=present.doubt,
+        mode=present.policy.mode,
+        days=days,
+        series=_SERIES,
+        days_ahead=_DAYS,
+    )
 
 
-PAGES: Final = (Page("/", _home, Need.READ, "home"),)
+_SERIES: Final = (
+    (N_("taken"), charts.TAKEN),
+    (N_("delayed"), charts.DELAYED),
+    (N_("refused"), charts.REFUSED),
+    (N_("would be delayed or refused"), charts.WOULD),
+)
+"""Text and colour. What would be refused is counted by itself, though it was taken."""
+
+
+async def _days(visit: Visit) -> list[tuple[datetime, tuple[int, ...]]]:
+    """The last days with the number of messages of each series."""
+    today = int(visit.house.now() // DAY)
+    first = today - _DAYS + 1
+    tenants = visit.visitor.tenants
+
+    def count(store: Store) -> list[tuple[int, str, bool, int]]:
+        return days_of(store, first, tenants)
+
+    table = {day: [0] * len(_SERIES) for day in range(first, today + 1)}
+    for day, action, enforced, messages in await visit.house.ask(count):
+        if day in table:
+            table[day][_column(action, enforced=enforced)] += messages
+    return [(datetime.fromtimestamp(day * DAY, UTC), tuple(values)) for day, values in table.items()]
+
+
+def _column(action: str, *, enforced: bool) -> int:
+    if action == Action.ACCEPT:
+        return 0
+    if not enforced:
+        return 3
+    return 1 if action == Action.THROTTLE else 2
+
+
+async def _messages_chart(visit: Visit) -> Response:
+    days = await _days(visit)
+    labels = [format_date(day, "d MMM", locale=visit.language) for day, _ in days]
+    series = {
+        visit.translate(text): (color, [values[number] for _, values in days])
+        for number, (text, color) in enumerate(_SERIES)
+    }
+    return await _picture(visit, lambda: charts.stacked(labels, series))
+
+
+async def _products_chart(visit: Visit) -> Response:
+    listing = await visit.house.listing()
+    tenants = visit.visitor.tenants
+    summary = await visit.house.work(lambda: summarize(listing, tenants))
+    bars = {
+        name: (charts.REFUSED if late == count else charts.DELAYED if late else charts.TAKEN, count)
+        for name, count, late in reversed(summary.products)
+    }
+    return await _picture(visit, lambda: charts.ranked(bars))
+
+
+async def _picture(visit: Visit, draw: Callable[[], bytes]) -> Response:
+    content = await visit.house.work(draw)
+    # Its style is inside it. A picture is never a page: no script, no other resource.
+    headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    return Response(content, media_type="image/svg+xml", headers=headers)
+
+
+PAGES: Final = (
+    Page("/", _home, Need.READ, "home", menu=N_("Overview")),
+    Page("/charts/messages.svg", _messages_chart, Need.READ, "messages_chart"),
+    Page("/charts/products.svg", _products_chart, Need.READ, "products_chart"),
+)

@@ -1,0 +1,119 @@
+"""The first page: what needs attention, how things stand, what comes."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+from browsing import VIEWER, Standing, client, house, learn
+from ledger_stories import NEW, at, entry, sighting
+from starlette.testclient import TestClient
+
+from wehr.ledger.journal import Entry, Position
+from wehr.policy.types import Action
+from wehr.web.visit import Need, Visitor
+
+
+def refused(day: float, action: Action, *, enforced: bool) -> Entry:
+    """A message that was refused, or would have been."""
+    plain = entry(sighting(day))
+    return msgspec.structs.replace(
+        plain, decision=msgspec.structs.replace(plain.decision, action=action, enforced=enforced)
+    )
+
+
+@contextlib.contextmanager
+def browsing(
+    folder: Path, *entries: Entry, day: float, visitor: Visitor = VIEWER
+) -> Iterator[tuple[TestClient, Standing]]:
+    """The pages on a day."""
+    with house(folder, at(day)) as (given, source, store):
+        if entries:
+            store.carry("mx1", Position(), entries, Position(1, 1), at(day))
+        learn(source, store)
+        with client(given, visitor) as browser:
+            yield browser, source
+
+
+def test_an_empty_house_has_a_page(tmp_path: Path) -> None:
+    """With pictures that are pictures."""
+    with browsing(tmp_path, day=0) as (browser, _):
+        answer = browser.get("/")
+        pictures = [browser.get(f"/charts/{name}.svg") for name in ("messages", "products")]
+
+    assert answer.status_code == 200
+    for picture in pictures:
+        assert ElementTree.fromstring(picture.content).tag.endswith("svg")  # noqa: S314 - it is our own
+
+
+def test_it_counts_messages_by_what_became_of_them(tmp_path: Path) -> None:
+    """Taken, delayed, refused, and what would have been, each by itself."""
+    entries = (
+        entry(sighting(0)),
+        refused(1, Action.THROTTLE, enforced=True),
+        refused(1.1, Action.BLOCK, enforced=True),
+        refused(1.2, Action.BLOCK, enforced=False),
+        refused(1.3, Action.THROTTLE, enforced=False),
+    )
+    with browsing(tmp_path, *entries, day=2) as (browser, _):
+        text = browser.get("/").text
+
+    days = text.partition('aria-label="Messages by day"')[2].partition("</table>")[0]
+    rows = [
+        [cell.partition("<")[0] for cell in row.split('<td class="number">')[1:]]
+        for row in days.split("<tr>")
+    ]
+    assert [row for row in rows if row and set(row) != {"0"}] == [["1", "0", "0", "0"], ["0", "1", "1", "2"]]
+
+
+def test_it_says_who_enters_which_stage_within_a_month(tmp_path: Path) -> None:
+    """On day 25 throttling is five days ahead, blocking thirty-five."""
+    with browsing(tmp_path, entry(sighting(0)), entry(sighting(24)), day=25) as (browser, _):
+        text = browser.get("/").text
+
+    assert "Throttled within 30 days: 1" in text
+    assert "Blocked within 30 days: 0" in text
+    assert text.count(">mail.example.org<") == 1
+
+
+def test_an_old_catalogue_and_doubt_are_told_loudly(tmp_path: Path) -> None:
+    """Where people look first."""
+    with browsing(tmp_path, day=2000) as (browser, source):
+        source.value = msgspec.structs.replace(source.value, doubt="the clock is 90 s off")
+        text = browser.get("/").text
+
+    assert "The catalogue is " in text
+    assert "import a newer one" in text
+    assert "the clock is 90 s off" in text
+
+
+def test_pictures_hold_no_script_and_nothing_from_elsewhere(tmp_path: Path) -> None:
+    """And a policy that lets none in."""
+    with browsing(tmp_path, entry(sighting(0)), day=1) as (browser, _):
+        pictures = [browser.get(f"/charts/{name}.svg") for name in ("messages", "products")]
+
+    for picture in pictures:
+        assert b"<script" not in picture.content
+        assert b"href=" not in picture.content
+        assert picture.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_another_tenants_servers_and_messages_do_not_count(tmp_path: Path) -> None:
+    """In no figure and no picture."""
+    stranger = Visitor("tom", Need.READ, frozenset({"other"}))
+    entries = (entry(sighting(0)), entry(sighting(0.5, NEW, name="ex2.example.org"), compliant=True))
+    with browsing(tmp_path, *entries, day=1, visitor=stranger) as (browser, _):
+        text = browser.get("/").text
+        picture = browser.get("/charts/products.svg").text
+
+    assert "mail.example.org" not in text
+    assert '<p class="figure">0</p>' in text
+    assert "Exchange" not in picture
+    assert not [cell for cell in text.split('<td class="number">')[1:] if not cell.startswith("0<")]
+
+
+def test_a_summary_leaves_out_the_silent(tmp_path: Path) -> None:
+    """Who has not been seen for a month is no work for today."""
+    with browsing(tmp_path, entry(sighting(0)), day=60) as (browser, _):
+        assert '<p class="figure">0</p>' in browser.get("/").text
