@@ -11,8 +11,8 @@ from jinja2 import TemplateError
 from wehr.cli.config import read
 from wehr.cli.output import BadUse, print_json, print_table
 from wehr.cli.stored import Stored, opened, store_options
+from wehr.ledger.planning import HORIZON, Changes, Touched, compare, lead_days, table, touched
 from wehr.ledger.report import Basis
-from wehr.notices.announcement import HORIZON, Changes, Touched, compare, lead_days, table, touched
 from wehr.notices.letters import page
 from wehr.notices.office import Office, open_office
 from wehr.notices.render import Rendered

@@ -20,7 +20,7 @@ def to_csv(rows: Sequence[ReportRow], *, head: bool = True) -> str:
     writer = csv.writer(out, lineterminator="\n")
     if head:
         writer.writerow(FIELDS)
-    writer.writerows([_cell(value) for value in _plain(row)] for row in rows)
+    writer.writerows([cell(value) for value in _plain(row)] for row in rows)
     return out.getvalue()
 
 
@@ -30,7 +30,7 @@ def to_html(rows: Sequence[ReportRow]) -> str:
     body = "\n".join(
         "<tr>"
         + "".join(
-            f"<td>{html.escape(str('' if value is None else _cell(value)))}</td>" for value in _plain(row)
+            f"<td>{html.escape(str('' if value is None else cell(value)))}</td>" for value in _plain(row)
         )
         + "</tr>"
         for row in rows
@@ -89,7 +89,7 @@ def _plain(row: ReportRow) -> list[object]:
     return list(msgspec.to_builtins(row).values())
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     """A value for a spreadsheet, in which a text that a stranger wrote must not begin a formula."""
     if isinstance(value, list | tuple):
         return " ".join(map(str, value))

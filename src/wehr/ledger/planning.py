@@ -1,4 +1,4 @@
-"""Announcements: what a planned change of policy means, and for which servers. Pure."""
+"""What a planned change of policy means, and for which servers. Pure."""
 
 import csv
 import io
@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from wehr.catalogue.types import Assessment
 from wehr.evidence.build import format_build
+from wehr.ledger.exporting import cell
 from wehr.ledger.report import Basis
 from wehr.ledger.rows import ServerRow
-from wehr.notices.attachments import harmless
 from wehr.policy import Mode, Policy
 from wehr.policy.compliance import Floor
 from wehr.policy.ladder import DAY, Ladder
@@ -167,5 +167,5 @@ def table(found: Iterable[Touched]) -> str:
     writer = csv.writer(out)
     writer.writerow(Touched.__struct_fields__)
     for one in found:
-        writer.writerow([harmless(getattr(one, name) or "") for name in Touched.__struct_fields__])
+        writer.writerow([cell(getattr(one, name) or "") for name in Touched.__struct_fields__])
     return out.getvalue()
