@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -11,11 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
-from http_asking import answers
+from http_asking import answers, post
 from recording_gate import RecordingGate
 
 from wehr.doors.http import HttpServer
+from wehr.doors.http.decide import Answer, Message
+
+PAGE = Path(__file__).resolve().parent.parent.parent.parent / "docs" / "http.md"
 
 
 @contextmanager
@@ -55,6 +60,19 @@ def test_schemathesis_finds_nothing(answer: str | None, tmp_path: Path) -> None:
 
     assert run.returncode == 0, run.stdout[-4000:]
     assert "2 selected / 2 total" in run.stdout
+
+
+def test_the_page_for_administrators_names_every_key() -> None:
+    """And its example is a question."""
+    page = PAGE.read_text("utf-8")
+    for kind in (Message, Answer):
+        for field in msgspec.structs.fields(kind):
+            assert f"`{field.encode_name}`" in page
+    example = re.search(r"^\{\"client_ip\".*?^```$", page, re.MULTILINE | re.DOTALL)
+    assert example
+    body = example[0].removesuffix("```").encode()
+    (found,) = answers(HttpServer(RecordingGate()).new_session().receive(post("/v1/decide", body)))
+    assert found.status == 200
 
 
 @pytest.mark.parametrize("tokens", [(), ("00" * 32,)])

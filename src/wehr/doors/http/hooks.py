@@ -25,6 +25,8 @@ class Client(Struct, frozen=True):
 
     ip: str = ""
     helo: str | None = None
+    ehlo: str | None = None
+    """What Stalwart's manual calls ``helo``."""
 
 
 class Sasl(Struct, frozen=True):
@@ -111,7 +113,7 @@ def read(request: Request) -> Question | None:
     context = asked.context
     session = Session(
         canonical(context.client.ip[:_NAME]),
-        helo=(context.client.helo or "")[:_NAME],
+        helo=(context.client.helo or context.client.ehlo or "")[:_NAME],
         authenticated=context.sasl is not None,
         listener=str(int(context.server.port) or ""),
         recipients=domains(to.address for to in asked.envelope.to) if asked.envelope else (),
