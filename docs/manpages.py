@@ -5,9 +5,12 @@ Usage: ``python docs/manpages.py FOLDER``; ``make man`` calls it. The form is ma
 
 import importlib
 import inspect
+import os
 import re
 import sys
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -39,13 +42,16 @@ def escaped(text: str) -> str:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    for part in re.split(r"\n\s*\n", inspect.cleandoc(text).strip()):
-        yield ".PP"
+    for number, part in enumerate(re.split(r"\n\s*\n", inspect.cleandoc(text).strip())):
+        if number:
+            yield ".PP"
         yield escaped(" ".join(part.split()))
 
 
 def _header(title: str, section: int, summary: str) -> Iterator[str]:
-    yield f'.TH "{title.upper()}" "{section}" "" "Wehr {__version__}" "Wehr"'
+    # reproducible-builds.org: the date of the source, where the builder names it.
+    day = datetime.fromtimestamp(float(os.environ.get("SOURCE_DATE_EPOCH") or time.time()), UTC).date()
+    yield f'.TH "{title.upper()}" "{section}" "{day}" "Wehr {__version__}" "Wehr"'
     yield ".SH NAME"
     yield f"{escaped(title)} \\- {escaped(summary)}"
 
