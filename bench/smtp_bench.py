@@ -40,7 +40,9 @@ def memory(pid: int, name: str) -> float:
 def sink() -> Iterator[int]:
     """A next hop that drops everything."""
     port = free_port()
-    drain = subprocess.Popen(["/usr/sbin/smtp-sink", "-u", "nobody", f"127.0.0.1:{port}", "1024"])
+    drain = subprocess.Popen(
+        ["/usr/sbin/smtp-sink", "-u", "nobody", "-m", "2000", f"127.0.0.1:{port}", "1024"]
+    )
     time.sleep(0.5)
     try:
         yield port

@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,9 @@ EHLO = (
     b"250-CHUNKING\r\n250-8BITMIME\r\n250-DSN\r\n250 SMTPUTF8\r\n"
 )
 TRACE = b"Received: from one.example.com by x.example.com; Wed, 18 Nov 2026 10:14:05 +0100\r\n"
+
+
+NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 
 class NextHop:
@@ -216,10 +219,12 @@ async def named(address: str) -> HostName:
 
 
 @contextlib.contextmanager
-def stand(limits: Limits | None = None, **settings: object) -> Iterator[Stand]:
+def stand(
+    limits: Limits | None = None, new_loop: NewLoop = asyncio.new_event_loop, **settings: object
+) -> Iterator[Stand]:
     """A proxy (``settings`` are `Proxy`'s) in front of a next hop."""
     hop = NextHop()
-    with door(("127.0.0.1", hop.port), limits, **settings) as (gate, server, port, loop, said):
+    with door(("127.0.0.1", hop.port), limits, new_loop, **settings) as (gate, server, port, loop, said):
         scene = Stand(gate, hop, server, port, loop, said)
         try:
             yield scene
@@ -231,7 +236,10 @@ def stand(limits: Limits | None = None, **settings: object) -> Iterator[Stand]:
 
 @contextlib.contextmanager
 def door(
-    next_hop: tuple[str, int], limits: Limits | None = None, **settings: object
+    next_hop: tuple[str, int],
+    limits: Limits | None = None,
+    new_loop: NewLoop = asyncio.new_event_loop,
+    **settings: object,
 ) -> Iterator[tuple[RecordingGate, SmtpServer, int, asyncio.AbstractEventLoop, list[tuple[Event, str]]]]:
     """The door alone, in a thread: gate, server, port, loop and what it said."""
 
@@ -241,7 +249,7 @@ def door(
     given = {"tell": Tell.XCLIENT, "look_up": named, "timeouts": Timeouts(), **settings}
     proxy = Proxy("proxy.example.org", connect, **given)  # type: ignore[arg-type]
     gate, said = RecordingGate(), list[tuple[Event, str]]()
-    loop = asyncio.new_event_loop()
+    loop = new_loop()
     server = SmtpServer(gate, limits, lambda event, text: said.append((event, text)), proxy=proxy)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -195,6 +195,18 @@ def test_a_long_line_is_skipped(scene: Stand) -> None:
     assert client.say(b"NOOP").startswith(b"250 ")
 
 
+def test_a_long_line_in_a_group_has_its_reply(scene: Stand) -> None:
+    """No reply is missing, so that none is taken for another's."""
+    client = scene.connect()
+    client.reply()
+    client.say(b"EHLO client.example.com")
+    client.send(
+        b"MAIL FROM:<a@example.com>\r\nRCPT TO:<%s>\r\nNOPE\r\nRCPT TO:<b@example.org>\r\n" % (b"x" * 13_000)
+    )
+    assert [client.reply()[:3] for _ in range(4)] == [b"250", b"500", b"502", b"250"]
+    assert len(scene.hop.told) == 5
+
+
 def test_a_client_cannot_speak_for_another(scene: Stand) -> None:
     """XCLIENT is ours to say; it is not even offered."""
     client = scene.connect()

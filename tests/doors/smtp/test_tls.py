@@ -22,9 +22,10 @@ def certificate(*, ask: bool = False) -> Certificate:
     return Certificate(folder / "server.pem", folder / "server.key", folder / "ca.pem" if ask else None)
 
 
-def test_starttls_is_ours_to_offer() -> None:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_starttls_is_ours_to_offer(loop: str) -> None:
     """Whatever the next hop offers; over TLS it is offered no more, and mail passes."""
-    with stand(certificate=certificate()) as scene:
+    with stand(new_loop=pytest.importorskip(loop).new_event_loop, certificate=certificate()) as scene:
         client = scene.connect()
         client.reply()
         assert client.say(b"EHLO client.example.com").endswith(b"250 STARTTLS\r\n")
@@ -193,6 +194,10 @@ def test_clients_log_in_at_the_next_hop() -> None:
         assert client.say(b"AUTH LOGIN") == b"334 VXNlcm5hbWU6\r\n"
         assert client.say(b"dXNlcg==") == b"334 UGFzc3dvcmQ6\r\n"
         assert client.say(secret) == b"235 2.7.0 Welcome\r\n"
+        scene.hop.replies["*"] = b"501 5.7.0 Cancelled\r\n"
+        for broken in (b"x" * 13_000, b"a\rb", b"a\0b"):
+            client.say(b"AUTH LOGIN")
+            assert client.say(broken) == b"501 5.7.0 Cancelled\r\n"
         client.envelope(b"anybody@example.com")
         client.say(b"DATA")
         assert client.say(TEXT + b".").startswith(b"250 ")

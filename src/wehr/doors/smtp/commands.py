@@ -43,7 +43,7 @@ _PATH = re.compile(rb"RCPT +TO: *<([^<>]*)>(?: |\Z)", re.IGNORECASE)
 _ROUTED = re.compile(rb'[@%!:"\\]')
 
 TOO_LONG = b"500 5.5.2 Line too long\r\n"
-_BARE = b"500 5.5.2 A bare CR or a NUL in a line\r\n"
+BARE = b"500 5.5.2 A bare CR or a NUL in a line\r\n"
 CUT_OFF = b"521 5.5.2 Lines end with CR LF, not with a bare LF\r\n"
 """Nobody can tell any more what is one command (Postfix, smtpd_forbid_bare_newline)."""
 _UNKNOWN = b"502 5.5.1 Command not implemented\r\n"
@@ -62,7 +62,7 @@ def read(line: bytes) -> Command:
     if not line.endswith(b"\r\n"):
         return Command(b"", line, CUT_OFF)
     if _BAD.search(line, 0, len(line) - 2):
-        return Command(b"", line, _BARE)
+        return Command(b"", line, BARE)
     match = _VERB.match(line)
     verb = match[1].upper() if match else b""
     if verb not in PASSED and verb not in OURS:

@@ -48,6 +48,8 @@ class Message:
         """
         self.accepted = 0
         """Recipients that the next hop has taken."""
+        self.begun = False
+        """Something of it has come in."""
         self.over = False
         """Nothing more of it is to come."""
         self._domains: dict[str, None] = {}
@@ -58,7 +60,7 @@ class Message:
         self._judge = judge
         self._stamp = stamp
         self._judged = False
-        self._begun = False
+        self._stamped = False
 
     def add(self, domain: str) -> None:
         """The next hop has taken a recipient; nothing is kept but the domain."""
@@ -68,7 +70,7 @@ class Message:
 
     async def take_content(self) -> bytes:
         """What follows DATA, to which the client has been told 354; the next hop has not been told of it."""
-        self.over = True
+        self.begun = self.over = True
         content = Content()
         while self._head.room and not content.ended:
             self._head.feed(content.feed(await self._some()))
@@ -106,6 +108,7 @@ class Message:
 
         Without recipients a chunk is the next hop's alone to answer.
         """
+        self.begun = True
         first, left, stamp = b"", chunk.size, b""
         if self.accepted and not self._judged:
             while left and self._head.room:
@@ -120,8 +123,8 @@ class Message:
                 await self._withdraw()
                 await self._skip_bytes(left)
                 return refusal
-        if self.accepted and not self._begun:
-            self._begun, stamp = True, self._stamp()
+        if self.accepted and not self._stamped:
+            self._stamped, stamp = True, self._stamp()
         reply = await self._send_chunk(chunk, stamp + first, len(stamp), left)
         self.over = chunk.last or not reply.good
         return reply.raw

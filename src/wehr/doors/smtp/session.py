@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Final
 
+import msgspec
+
 from wehr.doors.smtp import commands
 from wehr.doors.smtp.commands import Command
 from wehr.doors.smtp.framing import Chunk, Reply
@@ -46,8 +48,6 @@ class ProxySession:
 
     def __init__(self, proxy: Proxy, stream: Stream, client: Client, name: str, decide: Decide) -> None:
         """``name`` is the session's own, for logs and as a message's name."""
-        self.in_message = False
-        """Between the beginning of a message and the next hop's word on it."""
         self._proxy = proxy
         self._stream = stream
         self._client = client
@@ -64,6 +64,11 @@ class ProxySession:
         self._message: Message | None = None
         self._next: NextHop
 
+    @property
+    def in_message(self) -> bool:
+        """Between the beginning of a message and the next hop's word on it."""
+        return self._message is not None and self._message.begun
+
     async def run(self) -> None:
         """Serve the client up to the end.
 
@@ -74,10 +79,8 @@ class ProxySession:
         host = proxy.host.encode()
         try:
             if self._client.address:
-                self._client = Client(
-                    self._client.address, self._client.port, self._client.here, self._client.here_port,
-                    await proxy.look_up(self._client.address),
-                )  # fmt: skip
+                name = await proxy.look_up(self._client.address)
+                self._client = msgspec.structs.replace(self._client, name=name)
             self._next, greeting = await open_next_hop(proxy, self._client)
             self._stream.write(greeting.raw)
             self._done = greeting.code == 421
@@ -113,9 +116,8 @@ class ProxySession:
         limit = _MAX_GROUP if self._pipelining else 1
         while group[-1].verb in commands.PIPELINED and len(group) < limit and self._stream.has_line:
             line = await self._line()
-            if line.verb not in commands.PIPELINED or (
-                line.verb == b"MAIL" and self._proxy.tell is Tell.XFORWARD
-            ):
+            announced = line.verb == b"MAIL" and self._proxy.tell is Tell.XFORWARD
+            if not line.wrong and (announced or line.verb not in commands.PIPELINED):
                 self._stream.put_back(line.line)
                 break
             group.append(line)
@@ -241,10 +243,9 @@ class ProxySession:
         while reply.code == 334:
             self._stream.write(reply.raw)
             async with asyncio.timeout(self._proxy.timeouts.command):
-                line = await self._stream.line(commands.MAX_COMMAND)
-            if not line.endswith(b"\r\n") or b"\r" in line[:-2]:
-                line = b"*\r\n"  # that ends it
-            reply = await self._ask(line)
+                answer = await self._line()
+            broken = answer.wrong in (commands.TOO_LONG, commands.CUT_OFF, commands.BARE)
+            reply = await self._ask(b"*\r\n" if broken else answer.line)  # an asterisk ends it
         self._authenticated |= reply.code == 235
         self._stream.write(reply.raw)
 
@@ -253,23 +254,20 @@ class ProxySession:
     async def _take_message(self, command: Command) -> bytes:
         """What follows DATA or BDAT, and the reply to it."""
         message = self._message
-        chunk = Chunk.of(command.line)
         if command.verb == b"BDAT":
+            chunk = Chunk.of(command.line)
             if chunk is None:
                 self._done = True  # nobody knows what follows
                 return _NO_CHUNK
-            self.in_message = True
             message = message or self._new_message()
             reply = await message.take_chunk(chunk)
-        else:
-            if not (message and message.accepted):
-                return _NO_RECIPIENTS
-            self.in_message = True
+        elif message and message.accepted:
             self._stream.write(_GO_ON)
             reply = await message.take_content()
+        else:
+            return _NO_RECIPIENTS
         if message.over:
             self._message = None
-        self.in_message = self._message is not None and chunk is not None
         return reply
 
     def _new_message(self) -> Message:
