@@ -117,10 +117,13 @@ def client(
 
 
 @contextlib.contextmanager
-def site(given: House, settings: WebSettings | None = None) -> Iterator[TestClient]:
+def site(
+    given: House, settings: WebSettings | None = None, client_ip: str = "testclient"
+) -> Iterator[TestClient]:
     """A browser at the whole site, with real accounts, sessions and tokens."""
     app = operators_site(given, settings or WebSettings())
-    with TestClient(app, base_url="http://localhost", follow_redirects=False) as browser:
+    peer = (client_ip, 50_000)
+    with TestClient(app, base_url="http://localhost", follow_redirects=False, client=peer) as browser:
         yield browser
 
 
