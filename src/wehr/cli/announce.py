@@ -11,16 +11,12 @@ from jinja2 import TemplateError
 from wehr.cli.config import read
 from wehr.cli.output import BadUse, print_json, print_table
 from wehr.cli.stored import Stored, opened, store_options
-from wehr.ledger.planning import HORIZON, Changes, Touched, compare, lead_days, table, touched
-from wehr.ledger.report import Basis
+from wehr.ledger.planning import HORIZON, Changes, Touched, compare, lead_days, planned_basis, table, touched
 from wehr.notices.letters import page
 from wehr.notices.office import Office, open_office
 from wehr.notices.render import Rendered
 from wehr.notices.settings import LANGUAGES
-from wehr.policy import Holds
 from wehr.policy.ladder import DAY, steps
-from wehr.policy.laddering import facts
-from wehr.policy.policy import Policy
 from wehr.service.state_folder import default_state
 
 _SERVERS = 1_000_000
@@ -67,7 +63,7 @@ def command(
             seen_since=stored.basis.now - stored.basis.policy.silent_days * DAY, limit=_SERVERS
         )
         found = sorted(
-            touched(rows, stored.basis, _basis(stored, planned), days),
+            touched(rows, stored.basis, planned_basis(stored.basis, planned), days),
             key=lambda it: (it.first_day, it.server),
         )
         texts = _texts(stored, state, changes, found)
@@ -85,14 +81,6 @@ def command(
 
 def _lead(found: list[Touched], stored: Stored) -> int | None:
     return lead_days(found, stored.basis.today)
-
-
-def _basis(stored: Stored, planned: Policy) -> Basis:
-    """What servers would be judged by if the plan came into force now."""
-    old = stored.basis
-    past = old.policy.past.noting(planned.laddering, facts(old.catalogue), old.now)
-    holds = Holds.of(planned, stored.store.pauses(), tuple(stored.store.exemptions().values()))
-    return Basis(old.ledger, old.catalogue, planned.after(past), holds, old.now)
 
 
 def _texts(stored: Stored, state: Path | None, changes: Changes, found: list[Touched]) -> list[Rendered]:

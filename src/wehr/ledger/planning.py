@@ -13,9 +13,10 @@ from wehr.evidence.build import format_build
 from wehr.ledger.exporting import cell
 from wehr.ledger.report import Basis
 from wehr.ledger.rows import ServerRow
-from wehr.policy import Mode, Policy
+from wehr.policy import Holds, Mode, Policy
 from wehr.policy.compliance import Floor
 from wehr.policy.ladder import DAY, Ladder
+from wehr.policy.laddering import facts
 from wehr.policy.selection import Wave
 from wehr.policy.simulation import Span, simulate
 
@@ -67,6 +68,15 @@ def compare(present: Policy, planned: Policy) -> Changes:
         grace_days=None if new.grace_days == old.grace_days else new.grace_days,
         require=() if new.require == old.require else new.require,
     )
+
+
+def planned_basis(basis: Basis, planned: Policy) -> Basis:
+    """What servers would be judged by if the plan came into force now."""
+    past = basis.policy.past.noting(planned.laddering, facts(basis.catalogue), basis.now)
+    configured = basis.policy.exemptions
+    asked_for = tuple(it for it in basis.holds.exemptions if it not in configured)
+    holds = Holds.of(planned, basis.holds.pauses, asked_for)
+    return Basis(basis.ledger, basis.catalogue, planned.after(past), holds, basis.now)
 
 
 def touched(
