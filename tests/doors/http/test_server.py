@@ -178,10 +178,11 @@ def test_a_peer_that_reads_no_answers_is_cut_off() -> None:
 
     async def story() -> None:
         async with _door(limits=Limits(unread=64 << 10)) as (server, port, said):
+            server.gate.answer = f"450 4.7.230 {'x' * 480}"
             _, writer = await _connect(port)
             with suppress(ConnectionError):
                 while not said:
-                    writer.write(b"GET /v1/openapi.json HTTP/1.1\r\nHost: wehr\r\n\r\n" * 1000)
+                    writer.write(ASKED * 50)
                     await writer.drain()
             await _until(lambda: not server.open)
             writer.close()

@@ -11,14 +11,14 @@ from recording_gate import RecordingGate
 
 from wehr.doors.door import Event
 from wehr.doors.http import HttpServer
-from wehr.doors.http.session import MAX_UPLOAD, HttpSession
+from wehr.doors.http.session import MAX_AT_ONCE, MAX_UPLOAD, HttpSession
 from wehr.doors.wire import ProtocolError
 
 ASKED = post("/v1/decide", {"client_ip": "203.0.113.10"})
 OTHERS = [
     post("/v1/mta-hooks", {"context": {}}),
     post("/v1/decide", b"no JSON"),
-    b"GET /v1/openapi.json HTTP/1.1\r\nHost: wehr\r\n\r\n",
+    b"GET /v1/nothing HTTP/1.1\r\nHost: wehr\r\n\r\n",
 ]
 
 
@@ -46,7 +46,7 @@ def test_pipelined_requests_are_answered_in_their_order() -> None:
     """All at once, good ones and bad ones."""
     found, session = _ask(b"".join([ASKED, *OTHERS, ASKED]))
 
-    assert [it.status for it in found] == [200, 200, 400, 200, 200]
+    assert [it.status for it in found] == [200, 200, 400, 404, 200]
     assert not session.closed
 
 
@@ -92,6 +92,18 @@ def test_a_connection_ends_where_its_peer_wants(extra: dict[str, str]) -> None:
     assert session.closed
 
 
+def test_too_many_requests_at_once_are_cut_off() -> None:
+    """They would keep everybody else waiting; as many as allowed are answered."""
+    nothing = b"GET / HTTP/1.1\r\nHost: wehr\r\n\r\n"
+    found, _ = _ask(nothing * MAX_AT_ONCE)
+    session = _session()
+
+    assert len(found) == MAX_AT_ONCE
+    with pytest.raises(ProtocolError):
+        session.receive(nothing * (MAX_AT_ONCE + 1))
+    assert session.closed
+
+
 def test_the_paths_may_come_with_a_host_or_a_query() -> None:
     """RFC 9112 section 3.2.2 has servers take the absolute form."""
     found, _ = _ask(post("http://wehr:8896/v1/decide", {}) + post("/v1/decide?x=1", {}))
@@ -105,6 +117,7 @@ def test_the_description_can_be_asked_for_without_its_body() -> None:
     (found,) = answers(session.receive(b"HEAD /v1/openapi.json HTTP/1.1\r\nHost: wehr\r\n\r\n"), "HEAD")
 
     assert (found.status, found.body) == (200, b"")
+    assert session.closed
     assert int(found.headers["Content-Length"]) > 1000
 
 
@@ -173,7 +186,7 @@ def test_a_body_without_end_is_cut_off() -> None:
         b"POST /v1/decide HTTP/1.1\r\nHost: wehr\r\nTransfer-Encoding: gzip\r\n\r\n",
         b"POST /v1/decide HTTP/1.1\r\nHost: wehr\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         b"GET /" + b"a" * 20_000,
-        b"GET / HTTP/1.1\r\nHost: wehr\r\n" + b"X: y\r\n" * 5_000,
+        b"GET / HTTP/1.1\r\nHost: wehr\r\n" + b"X: y\r\n" * 5_000 + b"\r\n",
     ],
 )
 def test_what_is_no_http_is_told_and_cut_off(data: bytes) -> None:

@@ -71,7 +71,8 @@ class HttpServer(Door):
     def _routed(self, request: Request) -> Response:
         if request.path == DOCUMENT:
             _only(request, "GET", "HEAD")
-            return Response(200, self._document)
+            # Long, asked for by people, and without a token: once a connection.
+            return Response(200, self._document, headers=(("Connection", "close"),))
         form = FORMS.get(request.path)
         if form is None:
             raise Refused(404, f"no such path: {request.path[:100]}")

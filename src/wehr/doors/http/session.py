@@ -14,7 +14,11 @@ from wehr.doors.http.exchange import Refused, Request, Response
 from wehr.doors.wire import ProtocolError
 
 MAX_HEAD = 16 << 10
-"""Bytes of a request line with its header, and of a chunk's head."""
+"""Bytes of a request line with its header, and of a chunk's head; h11 looks when it has them not complete."""
+_PART = 4 << 10
+"""Bytes that h11 is given at a time, so that none of those gets much longer."""
+MAX_AT_ONCE = 100
+"""Requests sent without waiting for an answer; more of them would keep everybody else waiting."""
 MAX_UPLOAD = 256 << 20
 """Bytes of a body, kept or not: by then it is an attempt to keep us busy."""
 
@@ -56,20 +60,30 @@ class HttpSession:
         Raises:
             ProtocolError: the connection is to be closed.
         """
-        answers = bytearray()
-        self._http.receive_data(data)
-        while not self.closed:
-            try:
-                event = self._http.next_event()
-            except h11.RemoteProtocolError as error:
-                answers += self._complaint(error)
+        answers: list[bytes] = []
+        for start in range(0, len(data), _PART):
+            self._http.receive_data(data[start : start + _PART])
+            while not self.closed and (answer := self._next()) is not None:
+                if answer:
+                    answers.append(answer)
+                if len(answers) > MAX_AT_ONCE:
+                    self.closed = True
+                    raise ProtocolError("too many requests at once")
+            if self.closed:
                 break
-            if event is h11.NEED_DATA:
-                if self._http.they_are_waiting_for_100_continue:
-                    answers += self._http.send(h11.InformationalResponse(status_code=100, headers=[])) or b""
-                break
-            answers += self._take(event)
-        return bytes(answers)
+        return b"".join(answers)
+
+    def _next(self) -> bytes | None:
+        """The answer to what comes next in what has arrived; None if more must come first."""
+        try:
+            event = self._http.next_event()
+        except h11.RemoteProtocolError as error:
+            return self._complaint(error)
+        if event is not h11.NEED_DATA:
+            return self._take(event)
+        if self._http.they_are_waiting_for_100_continue:
+            return self._http.send(h11.InformationalResponse(status_code=100, headers=[]))
+        return None
 
     def _take(self, event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]) -> bytes:
         match event:
