@@ -39,6 +39,7 @@ def stacked(labels: Sequence[str], series: Mapping[str, tuple[str, Sequence[int]
         show_minor_x_labels=False,
         x_labels_major_every=max(1, len(labels) // 8),
         no_data_text="",
+        truncate_label=20,
     )
     chart.x_labels = list(labels)
     for name, (_, values) in series.items():
@@ -58,6 +59,7 @@ def ranked(bars: Mapping[str, tuple[str, int]]) -> bytes:
         show_legend=False,
         margin=6,
         no_data_text="",
+        truncate_label=20,
     )
     chart.x_labels = list(bars)
     chart.add("", [{"value": value, "color": color} for color, value in bars.values()])

@@ -2,13 +2,15 @@
 
 from typing import Final
 
-from wehr.web.pages import assets, health, home, report, server, status
+from wehr.web.pages import assets, catalogue, health, home, policy, report, server, status
 from wehr.web.visit import Page
 
 PAGES: Final[tuple[Page, ...]] = (
     *home.PAGES,
     *report.PAGES,
     *server.PAGES,
+    *policy.PAGES,
+    *catalogue.PAGES,
     *status.PAGES,
     *health.PAGES,
     *assets.PAGES,

@@ -1,0 +1,151 @@
+"""The policy in words and pictures, and what another one would change before it is in force."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+from starlette.responses import Response
+
+from wehr.ledger import Store
+from wehr.ledger.planning import Touched, compare, planned_basis, touched
+from wehr.ledger.report import Basis
+from wehr.ledger.rows import ServerRow
+from wehr.ledger.selecting import rows_of, tallies_of
+from wehr.ledger.state import DAY
+from wehr.policy import Mode, Policy
+from wehr.policy.compliance import MICROSOFT_FLOORS, Floor
+from wehr.policy.selection import Wave
+from wehr.web.languages import N_
+from wehr.web.visit import Need, Page, Visit
+
+_MOST: Final = 2000
+"""Servers that are played through while somebody waits; `wehr announce` takes all."""
+_DAYS: Final = 120
+_WEEK: Final = 7
+
+RULES: Final[Mapping[str, str]] = {
+    "supported": N_("The product and its branch get security updates."),
+    "current": N_("No security update has been missing for longer than the days of grace."),
+    "floor": N_("The build is at or above the least that is accepted of its branch."),
+    "not-exploited": N_("It has no hole that is known to be exploited and has a fix."),
+}
+MODES: Final[Mapping[str, str]] = {
+    Mode.OFF: N_("nothing is judged"),
+    Mode.REPORT: N_("nothing is refused; what would be is recorded"),
+    Mode.SIMULATE: N_("nothing is refused; what would be is recorded and logged"),
+    Mode.ENFORCE: N_("mail is refused as the ladder says"),
+}
+
+
+class WhatIf(Struct, frozen=True):
+    """What a plan would change."""
+
+    found: Sequence[Touched]
+    messages: int
+    """Messages of the last seven days that came from these servers."""
+    looked_at: int
+    left_out: int
+
+
+async def _policy(visit: Visit) -> Response:
+    return await _show(visit)
+
+
+async def _show(visit: Visit, error: str = "", result: WhatIf | None = None, status: int = 200) -> Response:
+    present = visit.house.present
+    policy = present.policy
+    names = dict.fromkeys((policy.ladder, *(rule.use for rule in policy.ladder_rules)))
+    floors = policy.compliance.floors
+    if policy.compliance.preset == "exchange-online":
+        floors = (*floors, *MICROSOFT_FLOORS)
+    return await visit.page(
+        "policy.html",
+        status,
+        policy=policy,
+        rules=RULES,
+        modes=MODES,
+        ladders=[policy.named_ladder(name) for name in names],
+        floors=floors,
+        products=[product.name for product in present.catalogue.products],
+        given=visit.query,
+        error=error,
+        result=result,
+        days=_DAYS,
+    )
+
+
+async def _what_if(visit: Visit) -> Response:
+    policy = visit.house.present.policy
+    try:
+        planned = plan(policy, visit.query)
+    except (ValueError, KeyError) as error:
+        return await _show(visit, str(error).strip("'\""), status=400)
+    if not compare(policy, planned):
+        return await _show(visit, N_("That is as it is now: change something."), status=400)
+    listing = await visit.house.listing()
+    refs = [
+        line.ref
+        for line in listing.lines
+        if line.direct and not line.silent and line.build and visit.visitor.sees(line.key.tenant)
+    ]
+    chosen = refs[:_MOST]
+    rows = await visit.house.ask(lambda store: rows_of(store, chosen))
+    basis = visit.house.basis([row.key for row in rows])
+    found = await visit.house.work(lambda: _played(rows, basis, planned))
+    messages = await visit.house.ask(lambda store: _lately(store, found, basis.now))
+    return await _show(visit, result=WhatIf(found, messages, len(rows), len(refs) - len(chosen)))
+
+
+def _played(rows: Sequence[ServerRow], basis: Basis, planned: Policy) -> list[Touched]:
+    found = touched(rows, basis, planned_basis(basis, planned), _DAYS)
+    return sorted(found, key=lambda it: (it.first_day, it.server))
+
+
+def _lately(store: Store, found: Sequence[Touched], now: float) -> int:
+    since = int(now // DAY) - _WEEK
+    return sum(it.messages for it in tallies_of(store, [it.reference for it in found]) if it.day >= since)
+
+
+def plan(policy: Policy, asked: Mapping[str, str]) -> Policy:
+    """The policy with what was asked for in the form.
+
+    Raises:
+        ValueError: a value cannot be.
+        KeyError: there is no such ladder.
+    """
+    given = {name: value.strip() for name, value in asked.items() if value.strip()}
+    planned = policy
+    if mode := given.get("mode"):
+        planned = replace(planned, mode=Mode(mode))
+    if ladder := given.get("ladder"):
+        policy.named_ladder(ladder)
+        planned = replace(planned, ladder=ladder)
+    if grace := given.get("grace_days"):
+        days = int(grace)
+        if not 0 <= days <= 3650:
+            raise ValueError("grace_days: 0 to 3650")
+        planned = replace(planned, compliance=replace(planned.compliance, grace_days=days))
+    if builds := given.get("floor_builds"):
+        floor = Floor(builds, _day(given.get("floor_since", "")), given.get("floor_least", ""))
+        rules = planned.compliance
+        required = rules.require if "floor" in rules.require else (*rules.require, "floor")
+        planned = replace(planned, compliance=replace(rules, floors=(*rules.floors, floor), require=required))
+    if product := given.get("wave_product"):
+        wave = Wave(products=(product,), since=_day(given.get("wave_since", "")))
+        planned = replace(planned, waves=(*planned.waves, wave))
+    return planned
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no day: write YYYY-MM-DD") from None
+
+
+PAGES: Final = (
+    Page("/policy", _policy, Need.READ, "policy", menu=N_("Policy")),
+    Page("/policy/what-if", _what_if, Need.READ, "what_if"),
+)

@@ -1,0 +1,116 @@
+"""The policy and the catalogue as pages, and what another policy would change."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browsing import VIEWER, client, house, learn
+from ledger_stories import at, entry, sighting
+from starlette.testclient import TestClient
+
+from wehr.catalogue import load
+from wehr.ledger.journal import Position
+from wehr.policy import Policy
+from wehr.policy.types import Mode
+from wehr.web.pages.policy import plan
+from wehr.web.visit import Need, Visitor
+
+
+@contextlib.contextmanager
+def browsing(folder: Path, visitor: Visitor = VIEWER, policy: Policy | None = None) -> Iterator[TestClient]:
+    """The pages over one server that is out of date, and one that is not."""
+    entries = [
+        *(entry(sighting(float(day))) for day in range(0, 35, 7)),
+        entry(sighting(34, (15, 1, 2507, 37), name="good.example.org"), compliant=True),
+    ]
+    with house(folder, at(35), policy) as (given, source, store):
+        store.carry("mx1", Position(), entries, Position(1, 1), at(35))
+        learn(source, store)
+        with client(given, visitor) as browser:
+            yield browser
+
+
+def test_the_policy_is_told_in_words_with_its_ladder(tmp_path: Path) -> None:
+    """Mode, rules, floors with their sources, the stages."""
+    with browsing(tmp_path) as browser:
+        text = browser.get("/policy").text
+
+    for part in ("nothing is refused; what would be is recorded", "No security update has been missing",
+                 "exchange-online", "30 min/h", "15.1.2507"):  # fmt: skip
+        assert part in text, part
+
+
+def test_a_mode_that_enforces_touches_who_is_out_of_date(tmp_path: Path) -> None:
+    """Named, with the days, and with last week's messages."""
+    with browsing(tmp_path) as browser:
+        text = browser.get("/policy/what-if?mode=enforce").text
+
+    result = text.partition('role="status"')[2]
+    assert "1 server would be treated more harshly" in result
+    assert "1 message of the last week came from them" in result
+    assert "mail.example.org" in result
+    assert "good.example.org" not in result
+
+
+def test_a_floor_above_the_newest_touches_who_was_in_order(tmp_path: Path) -> None:
+    """From the day of the floor."""
+    asked = "mode=enforce&floor_builds=15.1.2507&floor_least=15.1.2507.90&floor_since=2024-12-01"
+    with browsing(tmp_path) as browser:
+        text = browser.get(f"/policy/what-if?{asked}").text
+
+    assert "good.example.org" in text.partition('role="status"')[2]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "",
+        "mode=report",
+        "mode=harsh",
+        "ladder=none-such",
+        "grace_days=many",
+        "grace_days=-1",
+        "floor_builds=15.1&floor_since=soon",
+        "floor_builds=x&floor_since=2024-12-01",
+        "wave_product=Exchange%20Server%202007",
+    ],
+)
+def test_what_cannot_be_asked_is_said_on_the_page(asked: str, tmp_path: Path) -> None:
+    """400, with the form as it was."""
+    with browsing(tmp_path) as browser:
+        answer = browser.get(f"/policy/what-if?{asked}")
+
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.text
+
+
+def test_a_plan_changes_nothing_that_was_not_asked_for() -> None:
+    """Each field by itself."""
+    policy = Policy()
+
+    assert plan(policy, {"mode": " ", "ladder": ""}) == policy
+    assert plan(policy, {"mode": "enforce"}).mode is Mode.ENFORCE
+    assert plan(policy, {"grace_days": "7"}).compliance.grace_days == 7
+    assert plan(policy, {"ladder": "urgent"}).ladder == "urgent"
+    assert plan(policy, {"wave_product": "X", "wave_since": "2024-01-01"}).waves[0].products == ("X",)
+
+
+def test_another_tenants_servers_are_not_looked_at(tmp_path: Path) -> None:
+    """What if tells of one's own alone."""
+    stranger = Visitor("tom", Need.READ, frozenset({"other"}))
+    with browsing(tmp_path, stranger) as browser:
+        text = browser.get("/policy/what-if?mode=enforce").text
+
+    assert "0 servers would be" in text
+    assert "mail.example.org" not in text
+
+
+def test_the_catalogue_names_products_updates_and_holes(tmp_path: Path) -> None:
+    """With articles, support dates, what is exploited, and its age."""
+    with browsing(tmp_path) as browser:
+        text = browser.get("/catalogue").text
+
+    for part in ("Exchange Server 2016", "CU23", "Oct25SU", "CVE-2021-26855", "support.microsoft.com/help/"):
+        assert part in text, part
+    assert all(product.name in text for product in load().products)
