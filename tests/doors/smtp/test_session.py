@@ -1,8 +1,12 @@
 """What passes between a client and the next hop, over real sockets: everything, but for what Wehr refuses."""
 
+import itertools
+import socket
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from running import until
 from smtp_stand import TRACE, Stand, stand
 
@@ -162,8 +166,10 @@ def test_smuggling_ends_nowhere(scene: Stand) -> None:
         client.say(b"DATA")
         client.send(TEXT + b"x" * 70_000 * (number % 2) + end + b"MAIL FROM:<evil@example.com>\r\n.\r\n")
         assert client.reply().startswith(b"554 5.6.0 ")
-        client.close()
+        assert client.reply() == b""
     assert scene.hop.messages == []
+    assert {event for event, _ in scene.said} == {Event.PROTOCOL_ERROR}
+    assert scene.server.counters.protocol_errors == number + 1
     assert not any(b"evil" in line for line in scene.hop.told)
 
 
@@ -185,6 +191,7 @@ def test_a_bare_lf_ends_the_session(scene: Stand) -> None:
     assert client.say(b"NOOP\nMAIL FROM:<x>").startswith(b"521 ")
     assert client.reply() == b""
     assert len(scene.hop.told) == before
+    assert [event for event, _ in scene.said] == [Event.PROTOCOL_ERROR]
 
 
 def test_a_long_line_is_skipped(scene: Stand) -> None:
@@ -403,3 +410,25 @@ def test_a_long_message_waits_for_a_slow_next_hop(scene: Stand) -> None:
 def test_a_proxy_tells_by_xclient_unless_told_otherwise() -> None:
     """The one way by which the next hop decides as though there was no proxy."""
     assert Proxy("x", None).tell is Tell.XCLIENT  # type: ignore[arg-type]
+
+
+@settings(max_examples=25)
+@given(cuts=st.lists(st.integers(1, 600), max_size=8), refused=st.booleans())
+def test_it_does_not_matter_how_a_conversation_is_cut_up(cuts: list[int], refused: bool) -> None:
+    """Two messages in a row, the second with a forged end or not, in any pieces: the same answers."""
+    middle = b"\n.\r\nMAIL FROM:<evil@example.com>\r\n" if refused else b"\r\n..\r\n"
+    envelope = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n"
+    messages = [TEXT + b".\r\n", TEXT + middle + b"end\r\n.\r\n"]
+    whole = envelope + messages[0] + envelope + messages[1] + b"QUIT\r\n"
+    with stand() as scene:
+        client = scene.connect()
+        client.reply()
+        client.say(b"EHLO client.example.com")
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start, stop in itertools.pairwise([0, *sorted(cuts), len(whole)]):
+            client.send(whole[start:stop])
+        codes = [client.reply()[:3] for _ in range(9)]
+        last = [b"554", b""] if refused else [b"250", b"221"]
+        assert codes == [b"250", b"250", b"354", b"250", b"250", b"250", b"354", *last]
+        assert scene.hop.messages == messages[: 1 if refused else 2]
+        assert not any(b"evil" in line for line in scene.hop.told)

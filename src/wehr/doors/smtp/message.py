@@ -52,6 +52,8 @@ class Message:
         """Something of it has come in."""
         self.over = False
         """Nothing more of it is to come."""
+        self.forged = False
+        """It was refused for an end that is none; if it had been begun, the next hop was cut off."""
         self._domains: dict[str, None] = {}
         self._head = Head(MAX_HEAD)
         self._stream = stream
@@ -79,6 +81,7 @@ class Message:
             await self._withdraw()
         reply = refusal or await self._send(content)
         await self._skip(content)
+        self.forged = content.forged and reply is _FORGED
         self._stream.put_back(content.rest)
         return reply
 

@@ -85,7 +85,14 @@ class ClientConnection(Stream):
             self.close()
             return
         server.open.add(self)
-        self._session = ProxySession(server.proxy, self, client, secrets.token_hex(5), server.decide)
+        self._session = ProxySession(
+            server.proxy,
+            self,
+            client,
+            secrets.token_hex(5),
+            decide=server.decide,
+            complain=self._complain,
+        )
         self._task = asyncio.get_running_loop().create_task(self._serve(self._session))
         server.tasks.add(self._task)
         self._task.add_done_callback(server.tasks.discard)
@@ -94,6 +101,10 @@ class ClientConnection(Stream):
         """End the session; the client is told so unless a message is under way."""
         if self._task:
             self._task.cancel()
+
+    def _complain(self, why: str) -> None:
+        self._server.counters.protocol_errors += 1
+        self._server.tell(Event.PROTOCOL_ERROR, f"{self.peer}: {why}")
 
     async def _serve(self, session: ProxySession) -> None:
         server = self._server

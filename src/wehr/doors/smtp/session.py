@@ -46,13 +46,32 @@ Decide = Callable[[Session, bytes, str], bytes]
 class ProxySession:
     """One client, one connection to the next hop."""
 
-    def __init__(self, proxy: Proxy, stream: Stream, client: Client, name: str, decide: Decide) -> None:
-        """``name`` is the session's own, for logs and as a message's name."""
+    def __init__(
+        self,
+        proxy: Proxy,
+        stream: Stream,
+        client: Client,
+        name: str,
+        *,
+        decide: Decide,
+        complain: Callable[[str], None],
+    ) -> None:
+        """Put it together.
+
+        Args:
+            proxy: what it goes by.
+            stream: the connection with the client.
+            client: who that is.
+            name: the session's own, for logs and messages.
+            decide: refuses messages.
+            complain: told why a client was turned away for how it speaks.
+        """
         self._proxy = proxy
         self._stream = stream
         self._client = client
         self._name = name
         self._decide = decide
+        self._complain = complain
         self._ours = commands.is_for(proxy.domains) if proxy.domains else None
         self._messages = 0
         self._helo = ""
@@ -147,7 +166,9 @@ class ProxySession:
     def _refused_here(self, command: Command) -> bytes:
         """The reply to what does not even get to the next hop."""
         if command.wrong:
-            self._done |= command.wrong is commands.CUT_OFF
+            if command.wrong is commands.CUT_OFF:
+                self._complain("a command ended in a bare LF")
+                self._done = True
             return command.wrong
         if self._proxy.tls_required and not self._stream.secure and command.verb not in commands.BEFORE_TLS:
             return _TLS_FIRST
@@ -230,7 +251,11 @@ class ProxySession:
             return
         stream.pause()
         stream.write(b"220 2.0.0 Ready to start TLS\r\n")
-        await stream.start_tls(certificate.context(), serve=True)
+        try:
+            await stream.start_tls(certificate.context(), serve=True)
+        except Gone as error:
+            self._complain(str(error))
+            raise
         self._helo, self._esmtp, self._pipelining = "", False, False
         self._tls_name = _common_name(stream.peer_certificate)
 
@@ -268,6 +293,9 @@ class ProxySession:
             return _NO_RECIPIENTS
         if message.over:
             self._message = None
+        if message.forged:
+            self._complain("a message held a lone dot between bare CRs or LFs")
+            self._done = True
         return reply
 
     def _new_message(self) -> Message:
