@@ -14,6 +14,7 @@ from postfix import Peer, Postfix
 from running import Receiver, receiver
 
 from wehr.service.config_text import render
+from wehr.service.mta.postfix import find
 
 pytestmark = [pytest.mark.mta, pytest.mark.xdist_group("mta")]
 
@@ -274,3 +275,15 @@ def test_a_probe_that_wehr_did_not_see_is_named(mx: Postfix, wehr: Receiver) -> 
 
     assert code == 1
     assert found[-1]["text"].startswith("was taken, and is delivered to postmaster@example.org")
+
+
+def test_further_instances_are_found(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the first one's multi_instance_directories (postmulti(1))."""
+    postfix.require_postfix()
+    (open_folder / "main.cf").write_text("multi_instance_directories = /etc/postfix-out, /etc/postfix-in\n")
+    (open_folder / "master.cf").write_text("")
+    monkeypatch.setenv("MAIL_CONFIG", str(open_folder))
+
+    found = [str(folder) for folder in find()]
+
+    assert found == [str(open_folder), "/etc/postfix-out", "/etc/postfix-in"]

@@ -80,7 +80,7 @@ def test_the_loop_shows_that_it_runs(notified: socket.socket, monkeypatch: pytes
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_service_tells_its_whole_life(tmp_path: Path, notified: socket.socket, workers: int) -> None:
-    """Ready when mail is taken, reloading and ready again, stopping; with workers the supervisor alone speaks."""
+    """Ready, reloading and ready again, stopping; of workers the supervisor alone speaks."""
     config = tmp_path / "wehr.toml"
     config.write_text("")
     port = free_port()

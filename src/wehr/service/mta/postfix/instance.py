@@ -5,6 +5,7 @@ Read with ``postconf``, which knows defaults, ``$name`` and the overrides of mas
 smtpd_milters; the braces since Postfix 3.0).
 """
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -81,12 +82,11 @@ class Asked(Struct, frozen=True):
 
 def find(folders: Sequence[Path] = ()) -> list[Path]:
     """The configuration folders: those named, or that of this machine and its further instances."""
-    if folders:
+    postconf = where("postconf")
+    if folders or postconf is None:
         return list(folders)
-    if where("postconf") is None:
-        return []
-    first = run([where("postconf") or "", "-d", "-h", "config_directory"]).out.strip()
-    others = run([where("postconf") or "", "-h", "multi_instance_directories"])
+    first = os.environ.get("MAIL_CONFIG") or run([postconf, "-d", "-h", "config_directory"]).out.strip()
+    others = run([postconf, "-h", "multi_instance_directories"])
     more = re.split(r"[,\s]+", others.out.strip()) if others.code == 0 else []
     return [Path(name) for name in (first, *more) if name]
 
