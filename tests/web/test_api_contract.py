@@ -17,6 +17,21 @@ from wehr.web.access.tokens import Scope
 from wehr.web.api import OPERATIONS, document
 from wehr.web.settings import WebSettings
 
+_MORE_TO_IT = {
+    "list-servers",
+    "list-events",
+    "add-pause",
+    "extend-pause",
+    "add-exemption",
+    "assess-build",
+    "get-timeline",
+    "simulate-policy",
+    "invite",
+    "create-token",
+    "change-account",
+}
+"""What fits the schema may still be refused here: a cursor that is none, days out of order, nobody named."""
+
 schema = schemathesis.openapi.from_dict(document(OPERATIONS))
 
 
@@ -42,11 +57,11 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, st
 def test_every_operation_keeps_to_its_document(case: schemathesis.Case, running: tuple[str, str]) -> None:
     """Statuses, shapes and headers are documented; what is wrong is refused, and nothing fails."""
     address, text = running
+    more_to_it = case.operation.definition.raw["operationId"] in _MORE_TO_IT
     case.call_and_validate(
         base_url=f"{address}/api/v1",
         headers={"Authorization": f"Bearer {text}"},
-        # A cursor, tenant or day that fits its schema may still be none.
-        excluded_checks=[positive_data_acceptance],
+        excluded_checks=[positive_data_acceptance] if more_to_it else [],
     )
 
 

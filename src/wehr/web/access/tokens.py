@@ -7,6 +7,7 @@ from hmac import compare_digest
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import delete, select, update
 
 from wehr.ledger import Event, Store
@@ -117,7 +118,7 @@ class Tokens:
                 detail: Detail = {"id": token.id}
                 event = Event(now, "token-revoked", name=token.name, actor=by, detail=detail)
                 write_events(connection, [event])
-            return token
+            return replace(token, revoked=True)
 
     def find(self, text: str, now: float) -> Token | None:
         """The token of which a program shows the text; None if it is none, or has no force."""

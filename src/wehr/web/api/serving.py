@@ -1,7 +1,7 @@
 """Operations as pages: parameters and bodies checked, answers encoded, tagged, and paged."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from hashlib import blake2b
 from http import HTTPStatus
 from typing import Any, Final
@@ -51,8 +51,7 @@ def _reader(query: Any) -> Callable[[str, str], object]:
     """Reads numbers and truth values of a query; all else is text, or told from it by the types."""
     kinds = {}
     for field in inspect.type_info(query).fields:  # type: ignore[attr-defined]
-        inner = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
-        kinds[field.encode_name] = {type(it) for it in inner}
+        kinds[field.encode_name] = set(_kinds(field.type))
 
     def read(name: str, value: str) -> object:
         kind = kinds.get(name, set())
@@ -63,6 +62,16 @@ def _reader(query: Any) -> Callable[[str, str], object]:
         return value
 
     return read
+
+
+def _kinds(kind: inspect.Type) -> Iterator[type]:
+    if isinstance(kind, inspect.Metadata):
+        yield from _kinds(kind.type)
+    elif isinstance(kind, inspect.UnionType):
+        for one in kind.types:
+            yield from _kinds(one)
+    else:
+        yield type(kind)
 
 
 def _query(operation: Operation, read: Callable[[str, str], object], visit: Visit) -> Any:

@@ -1,0 +1,342 @@
+"""The API: who sees what, pages of lists, what is done and told, and how often one may ask."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from browsing import Standing, account, house, learn, log_in, site, token
+from ledger_stories import NEW, OLD, at, entry, sighting
+from starlette.testclient import TestClient
+
+from wehr.ledger import Store
+from wehr.ledger.journal import Entry, Position
+from wehr.policy import Policy
+from wehr.policy.scope import Tenant
+from wehr.web.access.tokens import Scope, Tokens
+from wehr.web.settings import WebSettings
+from wehr.web.visit import Role
+
+NOW = at(40)
+POLICY = Policy(tenants=(Tenant("school", ("school.example",)), Tenant("city", ("city.example",))))
+
+
+def of(tenant: str, name: str, day: float = 40, build: tuple[int, ...] = OLD) -> Entry:
+    """A message for a tenant."""
+    plain = entry(sighting(day, build, name=name))
+    return msgspec.structs.replace(plain, key=msgspec.structs.replace(plain.key, tenant=tenant))
+
+
+class World(msgspec.Struct):
+    """A site, its store and clock."""
+
+    browser: TestClient
+    store: Store
+    source: Standing
+
+    def ask(self, path: str, scope: Scope = Scope.READ, tenants: tuple[str, ...] = (), **more: Any) -> Any:
+        """Ask with a new token; with ``json``, send it by POST."""
+        text = token(self.store, scope, tenants, now=NOW)
+        headers = {"Authorization": f"Bearer {text}", **more.pop("headers", {})}
+        method = more.pop("method", "POST" if "json" in more else "GET")
+        return self.browser.request(method, f"/api/v1{path}", headers=headers, **more)
+
+    def servers(self, tenants: tuple[str, ...] = (), **query: Any) -> list[str]:
+        """The names of the servers that are found."""
+        answer = self.ask("/servers", tenants=tenants, params=query)
+        assert answer.status_code == 200, answer.text
+        return [row["server_fqdn"] for row in answer.json()["items"]]
+
+
+@pytest.fixture(name="world")
+def _world(tmp_path: Path) -> Iterator[World]:
+    """Two tenants: a school with two servers, one patched, and a city with one."""
+    entries = [
+        of("school", "old.school.example", 0),
+        of("school", "old.school.example"),
+        of("school", "new.school.example", build=NEW),
+        of("city", "mail.city.example"),
+    ]
+    with house(tmp_path, NOW, POLICY) as (given, source, store):
+        store.carry("mx1", Position(), entries, Position(1, 1), NOW)
+        learn(source, store)
+        with site(given, WebSettings(api_per_minute=1000)) as browser:
+            yield World(browser, store, source)
+
+
+def test_the_report_is_filtered_sorted_and_counted(world: World) -> None:
+    """By every filter, alone and together; the out-of-date ones first."""
+    assert world.servers() == ["old.school.example", "mail.city.example", "new.school.example"]
+    assert world.servers(out_of_date="false") == ["new.school.example"]
+    assert world.servers(state="current") == ["new.school.example"]
+    assert world.servers(stage=3) == ["old.school.example"]
+    assert world.servers(tenant="city") == ["mail.city.example"]
+    assert world.servers(text="SCHOOL", out_of_date="true") == ["old.school.example"]
+    assert world.servers(product="Exchange Server 2019") == []
+    assert len(world.servers(product="Exchange Server 2016", branch="15.1.2507")) == 3
+    assert world.servers(branch="15.1.250") == []
+    assert world.servers(cve="CVE-2021-26855") == []
+    assert world.servers(exploited="false") == ["new.school.example"]
+    assert world.servers(sort="name", order="descending")[0] == "old.school.example"
+
+
+@pytest.mark.parametrize("sort", ["standing", "name", "build", "last_seen", "next_stage"])
+@pytest.mark.parametrize("order", ["ascending", "descending"])
+def test_pages_follow_each_other_without_gap_or_repetition(sort: str, order: str, world: World) -> None:
+    """As the Link field says, and the same servers as on one page."""
+    whole = world.servers(sort=sort, order=order)
+    found: list[str] = []
+    path = f"/servers?sort={sort}&order={order}&limit=1"
+    for _ in range(3):
+        answer = world.ask(path)
+        found += [row["server_fqdn"] for row in answer.json()["items"]]
+        assert answer.json()["total"] == 3
+        link = answer.headers.get("Link", "")
+        path = link[len("</api/v1") : link.index(">")] if link else ""
+
+    assert not path
+    assert found == whole
+
+
+def test_histories_and_events_are_paged_as_well(world: World) -> None:
+    """Newest first."""
+    ref = world.ask("/servers", params={"text": "old.school"}).json()["items"][0]["reference"]
+    first = world.ask(f"/servers/{ref}/messages", params={"limit": 1}).json()
+    second = world.ask(f"/servers/{ref}/messages", params={"limit": 1, "after": first["next"]}).json()
+
+    assert first["items"][0]["at"] > second["items"][0]["at"]
+    assert world.ask("/events", params={"limit": 1}).json()["next"]
+
+
+def test_what_has_not_changed_is_not_sent_again(world: World) -> None:
+    """ETag and If-None-Match, in every spelling."""
+    first = world.ask("/policy")
+    tag = first.headers["ETag"]
+    for said in (tag, f"W/{tag}", f'"other", {tag}'):
+        again = world.ask("/policy", headers={"If-None-Match": said})
+        assert again.status_code == 304
+        assert again.content == b""
+
+    assert world.ask("/policy", headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_a_token_of_a_tenant_sees_and_touches_nothing_of_another(world: World) -> None:
+    """Servers, events, pauses, exemptions, messages: what is another's is not there."""
+    every = world.ask("/servers").json()["items"]
+    city = next(row["reference"] for row in every if row["tenant"] == "city")
+    made = world.ask("/pauses", Scope.OPERATE, json={"tenant": "city", "days": 3, "why": "holidays"}).json()
+    exempt = world.ask(
+        "/exemptions", Scope.OPERATE, json={"server": "mail.city.example", "tenant": "city", "why": "ours"}
+    ).json()
+    school = ("school",)
+
+    assert world.servers(school) == ["old.school.example", "new.school.example"]
+    assert world.servers(school, tenant="city") == []
+    for path in ("", "/messages", "/events", "/explanation"):
+        assert world.ask(f"/servers/{city}{path}", tenants=school).status_code == 404
+    events = world.ask("/events", tenants=school).json()["items"]
+    assert {event["tenant"] for event in events} == {"school"}
+    assert world.ask("/pauses", tenants=school).json()["items"] == []
+    assert set(world.ask("/pauses", tenants=school).json()["days_left"]) == {"school"}
+    assert world.ask("/exemptions", tenants=school).json() == []
+    assert [it["name"] for it in world.ask("/policy", tenants=school).json()["tenants"]] == ["school"]
+    assert world.ask("/messages/Q1/explanation", tenants=("city",)).status_code in {200, 404}
+    for path, body, status in (
+        (f"/pauses/{made['id']}/cancellation", {"why": "mine"}, 404),
+        (f"/pauses/{made['id']}/extension", {"why": "mine", "days": 1}, 404),
+        (f"/exemptions/{exempt['id']}/cancellation", {"why": "mine"}, 404),
+        ("/pauses", {"tenant": "city", "days": 1, "why": "x"}, 422),
+        ("/pauses", {"server": city, "days": 1, "why": "x"}, 404),
+        ("/exemptions", {"domain": "example.org", "why": "x"}, 403),
+        ("/exemptions", {"domain": "example.org", "tenant": "city", "why": "x"}, 422),
+    ):
+        assert world.ask(path, Scope.OPERATE, school, json=body).status_code == status, path
+    assert [pause.cancelled for pause in world.store.pauses()] == [None]
+
+
+def test_a_pause_is_made_extended_and_ended_and_the_audit_tells_who_and_why(world: World) -> None:
+    """With the days that it uses of the year."""
+    body = {"tenant": "school", "days": 10, "why": "moving house"}
+    made = world.ask("/pauses", Scope.OPERATE, json=body)
+    assert made.status_code == 201
+    ident = made.json()["id"]
+    longer = world.ask(f"/pauses/{ident}/extension", Scope.OPERATE, json={"days": 5, "why": "still moving"})
+    assert longer.json()["days"] == 15
+    assert world.ask("/pauses").json()["days_left"]["school"] == 75
+    over = world.ask(f"/pauses/{ident}/cancellation", Scope.OPERATE, json={"why": "done"})
+    assert over.json()["cancelled"] is not None
+    again = world.ask(f"/pauses/{ident}/cancellation", Scope.OPERATE, json={"why": "done"})
+    assert again.status_code == 422
+
+    told = [event for event in reversed(world.store.events()) if event.kind.startswith("pause-")]
+    assert [(it.kind, it.actor, it.detail["why"]) for it in told] == [
+        ("pause-added", "token test", "moving house"),
+        ("pause-extended", "token test", "still moving"),
+        ("pause-cancelled", "token test", "done"),
+    ]
+
+
+def test_a_pause_beyond_the_quota_is_a_conflict_that_says_what_is_left(world: World) -> None:
+    """And nothing is written."""
+    answer = world.ask("/pauses", Scope.OPERATE, json={"tenant": "school", "days": 300, "why": "x"})
+
+    assert answer.status_code == 409
+    assert "left" in answer.json()["detail"]
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert world.store.pauses() == ()
+
+
+def test_an_exemption_is_made_and_ended(world: World) -> None:
+    """Ended ones stay in the list."""
+    body = {"domain": "city.example", "why": "talking to them"}
+    ident = world.ask("/exemptions", Scope.OPERATE, json=body).json()["id"]
+    ended = world.ask(f"/exemptions/{ident}/cancellation", Scope.OPERATE, json={"why": "talked"})
+
+    assert ended.status_code == 200
+    assert ended.json()["until"] is not None
+    assert [it["id"] for it in world.ask("/exemptions").json()] == [ident]
+
+
+def test_a_decision_is_explained_for_a_server_and_for_a_message(world: World) -> None:
+    """With the same paragraphs as on the command line."""
+    row = world.ask("/servers", params={"text": "old.school"}).json()["items"][0]
+    found = world.ask(f"/servers/{row['reference']}/explanation").json()
+    message = world.ask(f"/servers/{row['reference']}/messages").json()["items"][0]
+    past = world.ask(f"/messages/{message['queue_id']}/explanation").json()
+
+    assert found["server"] == "old.school.example"
+    assert {"topic", "heading", "text"} <= set(found["items"][0])
+    assert any(it["reference"] == row["reference"] for it in past)
+
+
+def test_a_token_opens_nothing_when_it_is_over_revoked_or_changed(world: World) -> None:
+    """401, and a challenge that says how to do it."""
+    text = token(world.store, now=NOW)
+    known = Tokens(world.store).every()[0]
+
+    def status(shown: str) -> int:
+        answer = world.browser.get("/api/v1/policy", headers={"Authorization": shown})
+        if answer.status_code == 401:
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+        return int(answer.status_code)
+
+    assert status(f"Bearer {text}") == 200
+    for wrong in (
+        f"Bearer {text}x",
+        f"Basic {text}",
+        "Bearer",
+        f"Bearer wehr_{known.id}_",
+        "Bearer a_b_c",
+        "",
+    ):
+        assert status(wrong) == 401
+    world.source.time += 91 * 86_400
+    assert status(f"Bearer {text}") == 401
+    world.source.time -= 91 * 86_400
+    Tokens(world.store).revoke(known.id, by="anna", now=NOW)
+    assert status(f"Bearer {text}") == 401
+
+
+def test_the_store_holds_no_tokens_secret(world: World, tmp_path: Path) -> None:
+    """Only its hash; and that it was used is told."""
+    text = token(world.store, now=NOW)
+    world.browser.get("/api/v1/policy", headers={"Authorization": f"Bearer {text}"})
+    world.store.close()
+    secret = text.rpartition("_")[2].encode() if text.count("_") == 2 else text.split("_", 2)[2].encode()
+
+    held = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.is_file())
+    assert secret not in held
+    assert text.split("_")[1].encode() in held
+
+
+def test_a_token_that_asks_too_often_waits_and_no_other_does(tmp_path: Path) -> None:
+    """429 with Retry-After; a minute later it is let through again."""
+    with (
+        house(tmp_path, NOW) as (given, source, store),
+        site(given, WebSettings(api_per_minute=3)) as browser,
+    ):
+        one, other = ({"Authorization": f"Bearer {token(store, now=NOW)}"} for _ in range(2))
+        statuses = [browser.get("/api/v1/policy", headers=one).status_code for _ in range(5)]
+        refused = browser.get("/api/v1/policy", headers=one)
+        assert statuses == [200, 200, 200, 429, 429]
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert browser.get("/api/v1/policy", headers=other).status_code == 200
+        source.time += 60
+        assert browser.get("/api/v1/policy", headers=one).status_code == 200
+
+
+def test_a_proxy_that_is_trusted_names_the_account(tmp_path: Path) -> None:
+    """Only one that is trusted, only accounts that there are, and forms need their token all the same."""
+    settings = WebSettings(trusted_proxies=("192.0.2.0/24",), user_header="X-Forwarded-User")
+    with house(tmp_path, NOW) as (given, _, store):
+        account(store, "anna", Role.OPERATOR, now=NOW)
+        with site(given, settings, "192.0.2.7") as browser:
+            for name, status in (("anna", 200), ("nobody", 303), ("", 303)):
+                answer = browser.get("/account", headers={"X-Forwarded-User": name})
+                assert answer.status_code == status
+            twice = [("X-Forwarded-User", "anna"), ("X-Forwarded-User", "anna")]
+            assert browser.get("/account", headers=twice).status_code == 303
+            form = browser.post("/account/sessions", headers={"X-Forwarded-User": "anna"}, data={})
+            assert form.status_code == 403
+        with site(given, settings, "198.51.100.7") as browser:
+            assert browser.get("/account", headers={"X-Forwarded-User": "anna"}).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("peer", "chain", "seen"),
+    [
+        ("192.0.2.7", "203.0.113.9", "203.0.113.9"),
+        ("192.0.2.7", "10.9.9.9, 203.0.113.9, 192.0.2.8", "203.0.113.9"),
+        ("192.0.2.7", "nonsense", "192.0.2.7"),
+        ("198.51.100.7", "203.0.113.9", "198.51.100.7"),
+    ],
+)
+def test_a_visitors_address_is_taken_from_trusted_proxies_only(
+    peer: str, chain: str, seen: str, tmp_path: Path
+) -> None:
+    """The last one in the chain that is no proxy of ours: what stands before it, anybody can write."""
+    settings = WebSettings(trusted_proxies=("192.0.2.0/24",))
+    with house(tmp_path, NOW) as (given, _, store), site(given, settings, peer) as browser:
+        account(store, "anna", now=NOW)
+        browser.headers["X-Forwarded-For"] = chain
+        log_in(browser, "anna")
+
+        told = next(event for event in store.events() if event.kind == "logged-in")
+        assert told.detail["client_ip"] == seen
+
+
+def test_administrators_make_and_change_accounts_and_tokens(world: World) -> None:
+    """With the same rules as on the command line."""
+    invited = world.ask("/invitations", Scope.ADMIN, json={"account": "otto", "role": "operator"})
+    assert invited.status_code == 201
+    assert world.browser.get(invited.json()["path"]).status_code == 200
+    account(world.store, "anna", now=NOW)
+    gone = world.ask("/accounts/anna", Scope.ADMIN, method="PUT", json={"role": "viewer"})
+    assert gone.status_code == 409
+    assert world.ask("/accounts/none", Scope.ADMIN, method="PUT", json={"role": "viewer"}).status_code == 404
+    made = world.ask("/tokens", Scope.ADMIN, json={"name": "ci", "days": 5}).json()
+    mine = {"Authorization": f"Bearer {made['text']}"}
+    assert world.browser.get("/api/v1/policy", headers=mine).status_code == 200
+    revoked = world.ask(f"/tokens/{made['token']['id']}", Scope.ADMIN, method="DELETE")
+    assert revoked.json()["revoked"] is True
+    assert world.browser.get("/api/v1/policy", headers=mine).status_code == 401
+
+
+def test_while_the_store_is_away_programs_are_told_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 as a problem, with Retry-After."""
+    from wehr.ledger import StoreAway
+
+    text = token(world.store, now=NOW)
+
+    def away(*_: object) -> None:
+        raise StoreAway("gone")
+
+    monkeypatch.setattr(Tokens, "find", away)
+    answer = world.browser.get("/api/v1/policy", headers={"Authorization": f"Bearer {text}"})
+
+    assert answer.status_code == 503
+    assert math.isclose(int(answer.headers["Retry-After"]), 10)
+    assert answer.json()["title"] == "Service Unavailable"
+    assert "gone" not in answer.text
