@@ -31,7 +31,7 @@ FEATURE(`nocanonify')dnl
 DAEMON_OPTIONS(`Name=MTA, Addr={host}, Port={port}')dnl
 RELAY_DOMAIN(`example.org')dnl
 RELAY_DOMAIN(`example.net')dnl
-{milter}MAILER(`smtp')dnl
+{extra}{milter}MAILER(`smtp')dnl
 """
 
 _START = """
@@ -53,11 +53,12 @@ class Sendmail:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, milter: str = "", *, host: str = "127.0.0.1", prepare: str = ""
+    folder: Path, milter: str = "", *, host: str = "127.0.0.1", prepare: str = "", extra: str = ""
 ) -> Iterator[Sendmail]:
     """Start an instance in ``folder`` that asks ``milter`` (``inet:PORT@HOST`` or ``local:PATH``, if any).
 
-    The lines are those of docs/sendmail.md. ``prepare`` is a script that runs before it, where it is installed.
+    The lines are those of docs/sendmail.md; ``extra`` are more of sendmail.mc. ``prepare`` is a script that
+    runs before it, where it is installed.
     """
     beside.require("sendmail-bin")
     port = free_port(host)
@@ -65,7 +66,7 @@ def running(
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "queue").chmod(0o700)
     line = f"INPUT_MAIL_FILTER(`wehr', `S={milter}, T=C:3s;S:3s;R:3s;E:10s')dnl\n" if milter else ""
-    text = _MC.format(folder=folder, host=host, port=port, milter=line)
+    text = _MC.format(folder=folder, host=host, port=port, milter=line, extra=extra)
     (folder / "etc" / "sendmail.mc").write_text(text)
     (folder / "etc" / "service.switch").write_text("hosts files\naliases files\n")
     script = _START.format(folder=folder, prepare=prepare)
