@@ -107,6 +107,30 @@ def test_an_error_names_the_place_and_the_remedy(
         ("released = 2020-01-01\n", "released = 2020-01-01\nsuccessor = 'Doll'\n", "unknown successor"),
         ("released = 2020-01-01\n", "released = 2020-01-01\nsupport_ends = 2024-01-01\n", "after the end"),
         ('here = "a test"', 'here = "a test"\n[notes]\n"9.9" = "?"', "stands in no table"),
+        ("2.0.5  2.0.5  2025-01-01", "2.0.5  2.0.5  2025-13-01", "not a day"),
+        (
+            "[[product]]",
+            "[[product]]\nname = 'Doll'\nsoftware = 'toy'\nreleased = 2020-01-01\n[[product]]",
+            "Doll has no builds",
+        ),
+        ("serviced", "branch_ends = { CU9 = 2024-01-01 }\nserviced", "names 'CU9', which is no branch"),
+        (
+            "1.0.0  1.0.0  2020-01-01  -  here\n\n2.0.0  2.0.0",
+            "1.0.0  RTM    2020-01-01  -  here\n\n2.0.0  RTM  ",
+            "2 branches are called 'RTM'",
+        ),
+        ('here = "a test"', 'here = "a test"\n[status]\n"3.0.0" = "disputed"', "has disputed builds only"),
+        (
+            "2.0.5  2.0.5  2025-01-01  -  here",
+            "2.0.5  2.0.5  2025-01-01  -  here\n2.0.6  2.0.5  2025-01-01  -  here",
+            "is a second 2.0.5",
+        ),
+        ("CVE-2025-0001  2.0.5  -", "CVE-2025-0001  Jan25SU  -", "is fixed by nothing"),
+        (
+            "[sources]",
+            "exploited = '''\nCVE-2025-0009  2025-01-01  -  here\n'''\n[sources]",
+            "CVE-2025-0009 is exploited, but no table says what fixes it",
+        ),
         ('here = "a test"', 'here = "a test"\n[status]\n"2.0.0" = "odd"', "no such status"),
         ('here = "a test"', 'here = "a test"\n[published]\nCVE-2025-0002 = 2025-01-01', "no fix"),
         (
@@ -124,6 +148,15 @@ def test_lint_finds(tmp_path: Path, old: str, new: str, told: str) -> None:
     put(tmp_path, PRODUCT.replace(old, new, 1))
     found = " | ".join(f"{one.subject} {one.text}" for one in lint(read(tmp_path)))
     assert told in found
+
+
+def test_lint_finds_a_branch_that_begins_twice(tmp_path: Path) -> None:
+    """Of Exchange's three-number branches each is one CU."""
+    head = PRODUCT.replace("branch_numbers = 1", "branch_numbers = 3")
+    rows = "15.9.1.1  RTM  2020-01-01  -  here\n15.9.1.9  CU1  2020-02-01  -  here\n"
+    put(tmp_path, head.replace("1.0.0  1.0.0  2020-01-01  -  here\n", rows))
+    found = " | ".join(one.text for one in lint(read(tmp_path)))
+    assert "begins twice: one branch number, one CU" in found
 
 
 def test_an_overlay_adds_and_corrects(tmp_path: Path) -> None:

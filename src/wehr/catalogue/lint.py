@@ -142,8 +142,6 @@ def _branch(product: Product, branch: Branch, entry: ProductEntry) -> Iterator[F
 
 
 def _row(product: Product, branch: Branch, row: Known, entry: ProductEntry) -> Iterator[Finding]:
-    if not row.sources:
-        yield _about(row, "has no source")
     if row.released < product.released and row.label != "Preview" and not row.note:
         yield _about(row, f"is dated before {product.name} was released, {product.released}")
     if row.update is None:
@@ -168,8 +166,6 @@ def _flaw(flaw: Flaw) -> Iterator[Finding]:
     first = min((row.released for rows in flaw.fixed.values() for row in rows), default=None)
     if not flaw.fixed and not flaw.configuration:
         yield Finding("", flaw.cve, "is fixed by nothing")
-    if not flaw.sources:
-        yield Finding("", flaw.cve, "has no source")
     if first and flaw.cve.startswith("CVE-") and first.year < int(flaw.cve[4:8]) - 1:
         yield Finding("", flaw.cve, f"is fixed in {first.year}, long before it got its number")
 
