@@ -51,8 +51,12 @@ def open_engine(url: str, *, create: bool = True) -> Engine:
     else:
         raise LedgerError(f"{where.get_backend_name()!r} is no engine for a store; use sqlite or postgresql")
     name = where.render_as_string(hide_password=True) if where.host else str(where.database)
-    with translated(name), engine.begin() as connection:
-        _prepare(connection, name, create=create)
+    try:
+        with translated(name), engine.begin() as connection:
+            _prepare(connection, name, create=create)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 

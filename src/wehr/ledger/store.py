@@ -57,8 +57,12 @@ class Store(Records):
     def __init__(self, engine: Engine, name: str, limits: Limits) -> None:
         super().__init__(engine, name)
         self.limits = limits
-        with self._read() as connection:
-            self.secret = read_secret(connection)
+        try:
+            with self._read() as connection:
+                self.secret = read_secret(connection)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def window_key(self) -> bytes:
