@@ -28,11 +28,14 @@ _STATES: Final = {
 
 
 class Errand(Struct, frozen=True):
-    """How one row ended. ``said`` is the other side's word."""
+    """How one row ended. ``said`` is the other side's word, ``refused`` are recipients that do not exist."""
 
     item: Item
     state: State
     said: str
+    refused: dict[str, str] = {}
+    passed: bool = False
+    """Nothing was tried."""
 
 
 class Courier:
@@ -46,6 +49,7 @@ class Courier:
         clock: UTC seconds since 1970.
         lease: seconds for which a claim holds.
         context: what to trust in TLS; the system's certificates without it.
+        unnoted: errands whose ends are not in the store yet, to be kept by the caller.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Courier:
         clock: Callable[[], float],
         lease: float = LEASE,
         context: ssl.SSLContext | None = None,
+        unnoted: list[Errand] | None = None,
     ) -> None:
         self._outbox = outbox
         self._settings = settings
@@ -66,6 +71,7 @@ class Courier:
         self._clock = clock
         self._lease = lease
         self._context = context
+        self._unnoted = [] if unnoted is None else unnoted
 
     async def deliver_next(self) -> Errand | None:
         """Deliver the next row that is due; None if there is none.
@@ -73,61 +79,79 @@ class Courier:
         Raises:
             LedgerError: the store cannot be used; nothing is lost.
         """
+        self._note_all()
         holder = f"{self._node} {secrets.token_hex(8)}"
         item = self._outbox.claim(holder, self._clock(), lease=self._lease, most=self._settings.per_hour)
         if item is None:
             return None
-        if item.kind is Kind.WEBHOOK:
-            state, said = self._post(item)
-        else:
-            state, said = await self._send(item)
-        now = self._clock()
-        self._outbox.finish(item, state, now, said=said, due=now + wait(item.attempts))
-        return Errand(item, state, said)
+        return self._note(self._posted(item)) if item.kind is Kind.WEBHOOK else await self._send(item)
 
-    async def _send(self, item: Item) -> tuple[State, str]:
+    async def _send(self, item: Item) -> Errand:
         settings = self._settings
         stopped = self._outbox.stopped_contacts() if item.kind is Kind.NOTICE else {}
         recipients = [address for address in item.recipients if address.lower() not in stopped]
         if not recipients:
-            return State.REFUSED, "mail to all its recipients has come back before"
+            return self._note(Errand(item, State.REFUSED, "mail to all its recipients has come back before"))
+        ended: list[Errand] = []
+
+        def noted(taken: submission.Taken) -> None:
+            ended.append(self._note(Errand(item, State.SENT, taken.answer, taken.refused)))
+
         try:
-            taken = await submission.submit(
+            await submission.submit(
                 settings.submission,
                 self._password(),
                 sender=settings.bounces,
                 recipients=recipients,
                 message=item.body,
                 committed=lambda: self._outbox.hand_over(item, self._clock()),
+                noted=noted,
                 context=self._context,
             )
-            refused, state, said = taken.refused, State.SENT, taken.answer
         except submission.NotTaken as error:
-            refused, state, said = error.refused, _STATES[error.ending], str(error)
+            state = _STATES[error.ending]
+            if state is State.DOUBTFUL and item.kind is not Kind.NOTICE:
+                state = State.WAITING  # one's own administrators are better told twice than not at all
+            passed = error.ending is Ending.PASSED
+            return self._note(Errand(item, state, str(error), error.refused, passed))
         except OSError as error:
-            return State.WAITING, f"{settings.submission.password_file}: {error.strerror}"
-        if item.kind is not Kind.NOTICE:
-            # One's own administrators are better told twice than not at all.
-            return (State.WAITING if state is State.DOUBTFUL else state), said
-        for address, why in refused.items():
-            self._outbox.stop_contact(address, self._clock(), why)
-        return state, said
+            why = f"{settings.submission.password_file}: {error.strerror}"
+            return self._note(Errand(item, State.WAITING, why))
+        return ended[0]
+
+    def _note(self, errand: Errand) -> Errand:
+        self._unnoted.append(errand)
+        self._note_all()
+        return errand
+
+    def _note_all(self) -> None:
+        """Note how errands ended; what a store that is away could not take is kept for the next time."""
+        while self._unnoted:
+            errand, now = self._unnoted[0], self._clock()
+            item = errand.item
+            # What was only passed on, or stopped, has not failed.
+            due = now if errand.passed else now + wait(item.attempts)
+            self._outbox.finish(item, errand.state, now, said=errand.said, due=due)
+            for address, why in errand.refused.items() if item.kind is Kind.NOTICE else ():
+                self._outbox.stop_contact(address, now, why)
+            self._unnoted.pop(0)
 
     def _password(self) -> str:
         file = self._settings.submission.password_file
         return (self._folder / file).read_text("utf-8").strip() if file else ""
 
-    def _post(self, item: Item) -> tuple[State, str]:
+    def _posted(self, item: Item) -> Errand:
         now = self._clock()
         target = next((it for it in self._settings.webhooks if it.url == item.organisation), None)
         if target is None:
-            return State.WITHDRAWN, "no longer configured"
+            return Errand(item, State.WITHDRAWN, "no longer configured")
         try:
-            return State.SENT, webhook.post(target, self._secret(target), item.body, now, self._context)
+            said = webhook.post(target, self._secret(target), item.body, now, self._context)
         except (webhook.Undelivered, OSError, ValueError) as error:
             # After a week there is nobody there any more.
             over = now - item.created > _WEBHOOK_DAYS * _DAY
-            return State.REFUSED if over else State.WAITING, str(error)[:300]
+            return Errand(item, State.REFUSED if over else State.WAITING, str(error)[:300])
+        return Errand(item, State.SENT, said)
 
     def _secret(self, target: Webhook) -> bytes:
         return webhook.read_secret((self._folder / target.secret_file).read_text("utf-8"))

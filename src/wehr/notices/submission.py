@@ -62,8 +62,9 @@ async def submit(
     recipients: Sequence[str],
     message: bytes,
     committed: Callable[[], bool],
+    noted: Callable[[Taken], None],
     context: ssl.SSLContext | None = None,
-) -> Taken:
+) -> None:
     """Hand a message over.
 
     Args:
@@ -73,6 +74,7 @@ async def submit(
         recipients: the envelope's.
         message: with lines that end in CRLF.
         committed: called once, before the final dot; false: it is not sent.
+        noted: called once, as soon as it was taken.
         context: what to trust; the system's certificates without it.
 
     Raises:
@@ -91,6 +93,8 @@ async def submit(
     try:
         try:
             await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
             refused = await _envelope(client, sender, recipients)
             await _content(client, message, settings.timeout)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
@@ -104,7 +108,7 @@ async def submit(
         if answer.code // 100 != 2:
             ending = Ending.NEVER if answer.code // 100 == 5 else Ending.LATER
             raise NotTaken(ending, _said(answer))
-        return Taken(_said(answer), refused)
+        noted(Taken(_said(answer), refused))
     finally:
         await _leave(client)
 

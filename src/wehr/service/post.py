@@ -59,6 +59,7 @@ class Post:
         self._node = node
         self._store: Store | None = None
         self._planned = 0.0
+        self._unnoted: list[Errand] = []
         self._ending = threading.Event()
         self._warn = RateLimited(source.now, log.warning)
         self._thread = threading.Thread(target=self._run, name="post", daemon=True)
@@ -117,7 +118,9 @@ class Post:
             self._plan(self._store, outbox, now)
             self._planned = now
         plan_webhooks(settings, self._source.present().facts.host_name, outbox, now)
-        courier = Courier(outbox, settings, self._folder, node=self._node, clock=self._source.now)
+        courier = Courier(
+            outbox, settings, self._folder, node=self._node, clock=self._source.now, unnoted=self._unnoted
+        )
         while not self._ending.is_set() and (errand := await courier.deliver_next()):
             self._tell(errand)
 
