@@ -51,7 +51,8 @@ class Refused(Exception):
 
     def __init__(self, status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(detail)
-        self.response = problem(status, detail, headers)
+        body = msgspec.json.encode(Problem(HTTPStatus(status).phrase, status, detail))
+        self.response = Response(status, body, PROBLEM, headers)
 
 
 class Question(Struct, frozen=True, gc=False):
@@ -71,12 +72,6 @@ class Form(Struct, frozen=True):
     read: Callable[[Request], Question | None]
     """None: there is nothing to decide yet. Raises `Refused`."""
     write: Callable[[Verdict], bytes]
-
-
-def problem(status: int, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """An error's response."""
-    body = msgspec.json.encode(Problem(HTTPStatus(status).phrase, status, detail))
-    return Response(status, body, PROBLEM, headers)
 
 
 def decoded(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
