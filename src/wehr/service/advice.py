@@ -56,6 +56,7 @@ def advise(config: Config, catalogue: Catalogue, now: float, seen: Seen | None =
     return (
         *_top(config),
         *_relays(config, seen),
+        *_passing(config),
         *(_enforced(config, catalogue, now, seen) if enforces(config.policy) else ()),
         *_ladders(config.policy),
         *_selections(config.policy, catalogue),
@@ -95,6 +96,16 @@ def _relays(config: Config, seen: Seen) -> Iterator[Advice]:
             ("receiver", "relays"),
             f"{seen.busiest_messages} of {seen.messages} recorded messages came from {seen.busiest}; "
             "if that is a relay of your own, name it here, or its clients are never seen",
+        )
+
+
+def _passing(config: Config) -> Iterator[Advice]:
+    if config.socketmap.terms is not None:
+        yield Advice(
+            ("socketmap", "listen" if config.socketmap.listen else "socket"),
+            "while Wehr hangs, every SMTP session waits 100 seconds for its banner, and no setting of "
+            "Postfix's shortens that (stopped, it delays nothing); watch Wehr, or close this door"
+            + ("" if config.socketmap.milters != "DISABLE" else "; DISABLE turns off other milters as well"),
         )
 
 
