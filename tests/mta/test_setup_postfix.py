@@ -287,3 +287,36 @@ def test_further_instances_are_found(open_folder: Path, monkeypatch: pytest.Monk
     found = [str(folder) for folder in find()]
 
     assert found == [str(open_folder), "/etc/postfix-out", "/etc/postfix-in"]
+
+
+def test_what_setup_has_no_change_for_is_said(mx: Postfix, wehr: Receiver) -> None:
+    """A service for strangers that is told to ask no milter is never called well."""
+    _setup(wehr, mx, "--write")
+    master = mx.folder / "etc" / "master.cf"
+    service = f"{mx.host}:{mx.port} inet n - n - - smtpd\n"
+    public = f"0.0.0.0:{postfix.free_port()} inet n - n - - smtpd\n  -o receive_override_options=no_milters\n"
+    master.write_text(master.read_text().replace(service, service + public))
+
+    code, (finding,) = _doctor(wehr, mx)
+    run = _setup(wehr, mx, "--write")
+
+    assert (code, finding["level"]) == (1, "wrong")
+    assert "asks no milter at all" in finding["text"]
+    assert run.returncode == 2
+    assert "take no_milters out of receive_override_options" in run.stderr
+
+
+def test_a_chroot_with_nothing_but_a_socket_needs_an_address(mx: Postfix, wehr: Receiver) -> None:
+    """Doctor and setup say which line opens one."""
+    master = mx.folder / "etc" / "master.cf"
+    master.write_text(master.read_text().replace("inet n - n - - smtpd", "inet n - y - - smtpd"))
+    _postconf(mx, "-e", f"smtpd_milters = {{ {wehr.milter_socket}, default_action=accept }}")
+    config = wehr.folder.parent / "wehr.toml"
+    config.write_text('milter.listen = []\nmilter.socket = "milter.sock"\n')
+
+    _, (finding, *_) = _doctor(wehr, mx)
+    run = _setup(wehr, mx)
+
+    assert finding["remedy"].startswith('wehr.toml: [milter] listen = ["127.0.0.1:8893"]')
+    assert run.returncode == 2
+    assert "open a TCP address beside it" in run.stderr

@@ -4,7 +4,7 @@ import difflib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from wehr.service.mta.programs import Ran
+from wehr.service.mta.types import Finding, Level
 
 
 class CannotChange(Exception):
@@ -55,6 +56,17 @@ def read_text(file: Path) -> str:
         return file.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
         raise CannotChange(f"{file} cannot be read: {error.strerror}") from None
+
+
+def by_hand(findings: Iterable[Finding]) -> None:
+    """Refuse if something is wrong that this room has no change for.
+
+    Raises:
+        CannotChange: the first such thing, and what mends it.
+    """
+    for finding in findings:
+        if finding.level is Level.WRONG:
+            raise CannotChange(f"{finding.text}; by hand: {finding.remedy}")
 
 
 def diff(change: Change) -> str:

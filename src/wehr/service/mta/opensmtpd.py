@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from wehr.service.mta import reach
-from wehr.service.mta.change import CannotChange, Change, Plan, read_text
+from wehr.service.mta.change import CannotChange, Change, Plan, by_hand, read_text
 from wehr.service.mta.places import Doors, Place, preferred, reaching, read
 from wehr.service.mta.programs import run, where
 from wehr.service.mta.types import Finding, Level, NotThere
@@ -242,6 +242,8 @@ def plan(file: Path | None, doors: Sequence[Place]) -> Plan:
     after = wired(smtpd.text, doors, command)
     if after != smtpd.text and (problem := _cannot_start(command)):
         raise CannotChange(f"{problem}, and smtpd ends with its filter; {_INSTALL}")
+    if after == smtpd.text:
+        by_hand(examine(smtpd, doors))
     changes = () if after == smtpd.text else (Change(smtpd.file, smtpd.text, after),)
     reload = ("systemctl", "restart", "opensmtpd") if where("systemctl") else ("rcctl", "restart", "smtpd")
     notes = ("smtpd cannot reload its filters: it is restarted",)

@@ -18,11 +18,13 @@ from wehr.service.mta.postfix.instance import (
     milters,
     policy_line,
     seconds,
+    spaceless,
 )
 from wehr.service.mta.types import Finding, Level
 
 _POLICY: Final = re.compile(r"check_policy_service\s+(?:\{([^{}]*)\}|([^,\s{}]+))")
 _PATIENCE: Final = {"connect": 10, "command": 10, "content": 30}
+_OPEN: Final = 'wehr.toml: [milter] listen = ["127.0.0.1:8893"]'
 
 
 def look(folder: Path, doors: Doors) -> Iterator[Finding]:
@@ -43,7 +45,7 @@ def examine(instance: Instance, doors: Sequence[Place], policy: Sequence[Place])
             Level.ODD,
             about,
             "Wehr's milter door is closed",
-            'wehr.toml: [milter] listen = ["127.0.0.1:8893"]',
+            _OPEN,
         )
         return
     lists: list[tuple[Service | None, str, str]] = [
@@ -93,6 +95,8 @@ def _examine_list(
         if hidden:
             queue = instance.settings.get("queue_directory", "")
             text = f"runs in a chroot and cannot see {hidden.path}: it looks below {queue}"
+            if all(door.path for door in doors):
+                remedy = f"{_OPEN}; then run: wehr setup postfix"
         else:
             others = ", ".join(str(it.place) for it in found if it.place)
             text = f"is not wired to Wehr: {name} names {others or 'nobody'}"
@@ -210,7 +214,7 @@ def _examine_policy(instance: Instance, policy: Sequence[Place]) -> Iterator[Fin
 
 def _remedy(instance: Instance, name: str, value: str) -> str:
     if name.startswith("master.cf"):
-        return f"{name}={value}; or run: wehr setup postfix --config-dir {instance.folder} --write"
+        return f"{name}={spaceless(value)}; or run: wehr setup postfix --config-dir {instance.folder} --write"
     return f"main.cf: smtpd_milters = {value}"
 
 

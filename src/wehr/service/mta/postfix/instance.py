@@ -154,3 +154,8 @@ def seconds(text: str) -> int:
     """A time of Postfix (``30s``, ``5m``) in seconds; 0 for what is none."""
     match = _TIME.fullmatch(text)
     return int(match[1]) * _UNITS[match[2]] if match else 0
+
+
+def spaceless(value: str) -> str:
+    """The same list without blanks, as an option in master.cf must be."""
+    return re.sub(r"\{,|,\}", lambda it: it[0].strip(","), re.sub(r"[,\s]+", ",", value)).strip(",")

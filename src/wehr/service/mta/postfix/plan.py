@@ -1,15 +1,14 @@
 """The change that wires an instance of Postfix: its own ``postconf`` edits copies of the files."""
 
-import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from wehr.service.mta.change import CannotChange, Change, Plan, read_text
+from wehr.service.mta.change import CannotChange, Change, Plan, by_hand, read_text
 from wehr.service.mta.places import Place, preferred
-from wehr.service.mta.postfix.examine import among, wired
-from wehr.service.mta.postfix.instance import Instance, load, milters
+from wehr.service.mta.postfix.examine import among, examine, wired
+from wehr.service.mta.postfix.instance import Instance, load, milters, spaceless
 from wehr.service.mta.programs import run, where
 
 
@@ -35,6 +34,8 @@ def plan(folder: Path, doors: Sequence[Place]) -> Plan:
             '[milter] listen = ["127.0.0.1:8893"]'
         )
     edits = _edits(instance, doors)
+    if not edits:
+        by_hand(examine(instance, doors, ()))
     changes = _edited(folder, edits) if edits else ()
     postfix = where("postfix") or "postfix"
     command = (postfix, *(("-c", str(folder)) if folder != Path("/etc/postfix") else ()))
@@ -55,7 +56,7 @@ def _edits(instance: Instance, doors: Sequence[Place]) -> list[tuple[str, str]]:
         new = wired(value, doors, instance)
         if not _same(new, value):
             # postconf takes no blanks here; a comma does as well.
-            edits.append(("-P", f"{service.key}/smtpd_milters={_spaceless(new)}"))
+            edits.append(("-P", f"{service.key}/smtpd_milters={spaceless(new)}"))
     return edits
 
 
@@ -68,11 +69,7 @@ def _kept(raw: str, value: str, doors: Sequence[Place], instance: Instance) -> s
 
 
 def _same(one: str, other: str) -> bool:
-    return _spaceless(one) == _spaceless(other)
-
-
-def _spaceless(value: str) -> str:
-    return re.sub(r"\{,|,\}", lambda it: it[0].strip(","), re.sub(r"[,\s]+", ",", value)).strip(",")
+    return spaceless(one) == spaceless(other)
 
 
 def _edited(folder: Path, edits: Sequence[tuple[str, str]]) -> tuple[Change, ...]:
