@@ -147,5 +147,5 @@ def _failure(visit: Visit, error: Exception) -> Response:
         problem = Problem(phrase, status, detail="" if detail == phrase else detail)
         return Response(msgspec.json.encode(problem), status, headers, "application/problem+json")
     # Not in a thread: all of them may be taken.
-    text = visit.text("error.html", heading=phrase, text=_TEXTS.get(status) or phrase)
+    text = visit.text("error.html", status=status, heading=phrase, text=_TEXTS.get(status) or phrase)
     return HTMLResponse(text, status, headers)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp
 
+from wehr.web.access import admin
 from wehr.web.access.closed import Closed
 from wehr.web.access.gatekeeper import Gatekeeper
 from wehr.web.access.pages import AccessPages
@@ -17,7 +18,7 @@ from wehr.web.visit import Page
 
 def pages_of(gatekeeper: Gatekeeper, settings: WebSettings) -> Sequence[Page]:
     """All that operators and their programs see."""
-    return (*PAGES, *AccessPages(gatekeeper).pages, *api_pages(settings.api_per_minute))
+    return (*PAGES, *AccessPages(gatekeeper).pages, *admin.PAGES, *api_pages(settings.api_per_minute))
 
 
 def operators_site(house: House, settings: WebSettings) -> ASGIApp:
