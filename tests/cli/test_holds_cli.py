@@ -73,6 +73,7 @@ def test_a_pause_that_does_not_exist_cannot_be_cancelled(state: Path) -> None:
         (["--tenant", "nobody", "--why", "x"], "no tenant is called 'nobody'; there are default"),
         (["--why", ""], "must say something"),
         (["--server", "\udcff", "--why", "x"], "is not UTF-8"),
+        (["--server", "", "--why", "x"], "no server is known as ''"),
         (["--why", "\udcff"], "utf-8"),
     ],
 )

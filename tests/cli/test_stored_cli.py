@@ -180,6 +180,16 @@ def test_without_a_store_the_commands_say_where_they_looked(tmp_path: Path) -> N
     assert f"there is no store in {tmp_path}: start 'wehr serve' once" in result.stderr
 
 
+@pytest.mark.parametrize("command", [("server", "show"), ("explain",)])
+def test_no_name_is_nobodys(state: Path, command: tuple[str, ...]) -> None:
+    """Not that of all servers whose name nobody verified; and the root's dot makes no other name."""
+    result = CliRunner().invoke(main, [*command, "", "--state", str(state)])
+
+    assert result.exit_code == 2
+    assert "''" in result.stderr
+    assert "ex01.bakery.example" in run(*command, "EX01.bakery.example.", "--state", state)
+
+
 @pytest.mark.parametrize("command", [("report",), ("server", "list"), ("server", "show", "x"), ("events",)])
 def test_a_limit_is_a_number_that_the_store_can_count_to(state: Path, command: tuple[str, ...]) -> None:
     """What is beyond 64 bits ends with exit code 2, not with an error of the database."""

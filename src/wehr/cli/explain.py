@@ -8,7 +8,7 @@ import rich_click as click
 
 from wehr.cli.config import catalogue_of, read
 from wehr.cli.output import BadUse, print_json
-from wehr.cli.stored import Stored, opened, store_options
+from wehr.cli.stored import Stored, opened, servers_of, store_options
 from wehr.cli.times import iso
 from wehr.evidence import Own, Session, inspect, sighting, split_headers
 from wehr.ledger import Ledger, SightingRow
@@ -45,8 +45,7 @@ def _of_stored(subject: str, stored: Stored) -> list[Explanation]:
     store = stored.store
     reference = re.search(r"[a-z2-7]{16}$", subject.rstrip(")."))
     row = store.server(reference[0]) if reference else None
-    rows = [row] if row else store.servers(name=subject, limit=20)
-    if rows:
+    if rows := [row] if row else servers_of(stored, subject, limit=20):
         return [explain_server(row, stored.basis, store.secret) for row in rows]
     if messages := store.message(subject):
         return [_past(message, stored) for message in messages]

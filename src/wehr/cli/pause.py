@@ -52,7 +52,7 @@ def add(
 ) -> None:
     """Pause a tenant, or one of its servers."""
     with opened(file, state) as stored:
-        server = one_server(stored, name) if name else None
+        server = one_server(stored, name) if name is not None else None
         pause = _done(
             partial(
                 deeds.pause,

@@ -6,7 +6,7 @@ import msgspec
 import rich_click as click
 
 from wehr.cli.output import BadUse, print_json, print_table
-from wehr.cli.stored import Stored, limit_option, opened, store_options
+from wehr.cli.stored import Stored, limit_option, opened, servers_of, store_options
 from wehr.cli.times import iso
 from wehr.evidence import Relation
 from wehr.ledger import ServerRow
@@ -55,9 +55,7 @@ def _line(row: ReportRow) -> tuple[object, ...]:
 def show(server: str, file: Path | None, state: Path | None, as_json: bool, limit: int) -> None:
     """Show what is known of a server: its report, its events and its latest messages."""
     with opened(file, state) as stored:
-        store = stored.store
-        known = store.server(server)
-        rows = [known] if known else store.servers(name=server)
+        rows = servers_of(stored, server)
         if not rows:
             raise BadUse(f"no server is known as {server!r}; 'wehr server list' shows those that are")
         for row in rows:

@@ -86,10 +86,16 @@ def checked_tenant(stored: Stored, name: str) -> str:
     return name
 
 
+def servers_of(stored: Stored, name: str, limit: int = 10_000) -> list[ServerRow]:
+    """The servers of this reference, name or address. "" is nobody, though many have no verified name."""
+    name = name.rstrip(".")
+    known = stored.store.server(name)
+    return [known] if known else stored.store.servers(name=name, limit=limit) if name else []
+
+
 def one_server(stored: Stored, name: str) -> ServerRow:
     """The server of this reference or name; it must be one."""
-    known = stored.store.server(name)
-    rows = [known] if known else stored.store.servers(name=name)
+    rows = servers_of(stored, name)
     if len(rows) != 1:
         found = "no server is" if not rows else f"{len(rows)} servers are"
         raise BadUse(f"{found} known as {name!r}; 'wehr server list' shows the references")
