@@ -122,15 +122,15 @@ def test_what_the_administrators_are_told(language: Language) -> None:
         assert fact in text, fact
     stages = {
         "en": (
-            "from 9 June 2026 mail is delayed for 5 minutes of every hour",
-            "from 19 July 2026 mail is delayed for 30 minutes of every hour and rejected for another 5",
-            "from 18 August 2026 all mail is rejected",
+            "from 30 November 2025 mail is delayed for 5 minutes of every hour",
+            "from 9 January 2026 mail is delayed for 30 minutes of every hour and rejected for another 5",
+            "from 8 February 2026 all mail is rejected",
             "let in at once",
         ),
         "de": (
-            "ab dem 9. Juni 2026 verzögern wir E-Mails 5 Minuten je Stunde",
-            "ab dem 19. Juli 2026 verzögern wir E-Mails 30 Minuten je Stunde und weisen sie weitere 5",
-            "ab dem 18. August 2026 weisen wir alle E-Mails ab",
+            "ab dem 30. November 2025 verzögern wir E-Mails 5 Minuten je Stunde",
+            "ab dem 9. Januar 2026 verzögern wir E-Mails 30 Minuten je Stunde und weisen sie weitere 5",
+            "ab dem 8. Februar 2026 weisen wir alle E-Mails ab",
             "sofort wieder angenommen",
         ),
     }
@@ -151,7 +151,7 @@ def test_the_headers_that_automatic_mail_owes() -> None:
     found = message(letter(), previous="before@receiver.test")
 
     assert found["Auto-Submitted"] == "auto-generated"
-    assert found["Date"] == "Wed, 20 May 2026 10:00:00 +0000"
+    assert found["Date"] == "Mon, 10 Nov 2025 10:00:00 +0000"
     assert found["Message-ID"] == "<id@receiver.test>"
     assert found["References"] == "<root@receiver.test> <before@receiver.test>"
     assert found["In-Reply-To"] == "<before@receiver.test>"
@@ -281,7 +281,7 @@ def test_the_table_has_a_line_for_each_server() -> None:
     rows = list(csv.DictReader(io.StringIO(table([server(), server(name="=cmd()")]).decode())))
 
     assert tuple(rows[0]) == COLUMNS
-    assert rows[0]["timestamp"] == "2026-05-20 10:00:00"
+    assert rows[0]["timestamp"] == "2025-11-10 10:00:00"
     assert rows[0]["ip"] == "192.0.2.25"
     assert rows[1]["servername"] == "'=cmd()"
 

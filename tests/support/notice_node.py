@@ -21,7 +21,7 @@ from wehr.notices.courier import Courier
 from wehr.notices.settings import Notices, Submission
 
 LEASE = 3.0
-BASE = 1_779_530_400.0
+BASE = 1_763_028_000.0
 """Three days after the start of the stories."""
 _LEFT = (State.WAITING, State.HANDING_OVER)
 

@@ -29,10 +29,10 @@ from wehr.policy import Action, Decision, Holds, Mode, Policy, Reason, ServerKey
 from wehr.policy.timeline import Entry as Stage
 
 DAY = 86_400.0
-START = 1_779_271_200.0
-"""20 May 2026, ten o'clock."""
+START = 1_762_768_800.0
+"""10 November 2025, ten o'clock: no hole comes to be exploited in the hundred days that follow."""
 OLD: Build = (15, 1, 2507, 16)
-NEW: Build = (15, 2, 2562, 53)
+NEW: Build = (15, 2, 2562, 29)
 CATALOGUE = load()
 SETTINGS = Notices(
     tenants=("default",),
