@@ -305,6 +305,33 @@ def test_a_next_hop_that_dies_loses_no_message(scene: Stand, moment: str) -> Non
     assert scene.hop.messages == []
 
 
+def test_what_the_next_hop_says_before_it_goes_is_the_answer(scene: Stand) -> None:
+    """A message that it finds too big in the middle: the client hears that, not that it may come again."""
+    client = scene.connect()
+    client.begin()
+    client.say(b"DATA")
+    client.send(TEXT)
+    until(lambda: scene.hop.told[-1] == b"DATA")
+    (connection,) = scene.server.open
+    hop = connection._session._next  # type: ignore[attr-defined]
+    until(lambda: hop.quiet)
+    scene.hop.say(b"552 5.3.4 Too big\r\n")
+    until(lambda: not hop.quiet)
+    scene.hop.hang_up()
+    client.send(b"x" * 998 + b"\r\n" + b"y" * 998 + b"\r\n.\r\n")
+    assert client.reply() == b"552 5.3.4 Too big\r\n"
+    assert scene.hop.messages == []
+
+
+def test_data_does_not_follow_a_chunk(scene: Stand) -> None:
+    """RFC 3030 section 3."""
+    client = scene.connect()
+    client.begin()
+    client.send(b"BDAT %d\r\n%s" % (len(TEXT), TEXT))
+    assert client.reply().startswith(b"250 ")
+    assert client.say(b"DATA").startswith(b"503 ")
+
+
 def test_what_the_next_hop_says_unasked_reaches_the_client(scene: Stand) -> None:
     """It shuts down while the client is silent."""
     client = scene.connect()

@@ -104,7 +104,10 @@ class Message:
         except NextHopGone:
             hop.abort()
             await self._skip(content)
-            raise
+            reply = await hop.reply(patience.reply)  # what it said before it went, if anything
+            if reply.code < 400:
+                raise
+            return reply.raw
 
     async def take_chunk(self, chunk: Chunk) -> bytes:
         """What follows BDAT (RFC 3030). The next hop gets earlier chunks, but never a refused message's last.

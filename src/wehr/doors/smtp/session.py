@@ -286,6 +286,8 @@ class ProxySession:
                 return _NO_CHUNK
             message = message or self._new_message()
             reply = await message.take_chunk(chunk)
+        elif message and message.begun:
+            return _NOT_NOW  # chunks and DATA do not mix (RFC 3030 section 3)
         elif message and message.accepted:
             self._stream.write(_GO_ON)
             reply = await message.take_content()
