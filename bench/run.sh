@@ -30,6 +30,7 @@ if [ "$(id -u)" = 0 ] && [ -x /usr/sbin/smtp-source ]; then
     [ -e /usr/lib/postfix/postfix-pcre.so ] || apt-get install -y -qq postfix-pcre >/dev/null 2>&1 ||
         echo "bench: the static header check is measured with regexp instead of pcre" >&2
     "$BIN/python" bench/postfix_bench.py "$BUILD"
+    "$BIN/python" bench/smtp_bench.py
 else
     echo "bench: without root and Postfix nothing is measured through Postfix" >&2
 fi
