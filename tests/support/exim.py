@@ -88,7 +88,7 @@ def running(
     port = free_port(host)
     folder.mkdir(exist_ok=True)
     data, rcpt = (
-        recipe(name).replace("inet:127.0.0.1:8894", wehr) if wanted else ""
+        recipe(name).replace("inet:127.0.0.1:8898", wehr) if wanted else ""
         for name, wanted in (("data", bool(wehr)), ("rcpt", early))
     )
     config = folder / "exim.conf"

@@ -15,7 +15,7 @@ def command() -> None:
     "--ask",
     "address",
     metavar="HOST:PORT|PATH",
-    default="127.0.0.1:8894",
+    default="127.0.0.1:8898",
     show_default=True,
     help="The line door: a TCP address, or the path of its unix socket.",
 )

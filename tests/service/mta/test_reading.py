@@ -44,7 +44,7 @@ def test_a_place_is_read_back_as_it_is_written(place: Place) -> None:
     ("ours", "theirs", "same"),
     [
         (HERE, Place("localhost", 8893), True),
-        (HERE, Place("127.0.0.1", 8894), False),
+        (HERE, Place("127.0.0.1", 8898), False),
         (HERE, Place("192.0.2.1", 8893), False),
         (Place("0.0.0.0", 8893), Place("192.0.2.1", 8893), True),
         (HERE, Place(path="/run/x"), False),
@@ -122,7 +122,7 @@ def test_an_smtpd_that_takes_nothing_from_strangers_is_not_wired() -> None:
 def test_the_lines_for_exim_are_those_of_the_page() -> None:
     """One recipe, in two places."""
     page = (DOCS / "exim.md").read_text("ascii")
-    assert exim.recipe(Place("127.0.0.1", 8894)) in page
+    assert exim.recipe(Place("127.0.0.1", 8898)) in page
 
 
 EXIM = "primary_hostname = mx.example.org\n\nbegin routers\n\nx:\n  driver = accept\n"

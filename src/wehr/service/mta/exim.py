@@ -26,7 +26,7 @@ _REST: Final = re.compile(r"\}\s*\{(\d+[smhd]?)[^{}]*\}\s*\{[^{}]*\}\s*\{\s*acti
 _LABEL: Final = re.compile(r"^\s*([A-Za-z0-9_]+):\s*$")
 _BEGIN: Final = re.compile(r"^\s*begin\s+(\w+)\s*$")
 _CLOSED: Final = (
-    'the line door is closed; in wehr.toml: [line] listen = ["127.0.0.1:8894"], then restart Wehr'
+    'the line door is closed; in wehr.toml: [line] listen = ["127.0.0.1:8898"], then restart Wehr'
 )
 
 
@@ -186,7 +186,7 @@ def _faults(exim: Configuration, text: str, place: Place) -> Iterator[Finding]:
 def recipe(place: Place) -> str:
     """The lines of docs/exim.md for the ACL after DATA, asking at this place."""
     text = files("wehr.service.mta").joinpath("exim_data.acl").read_text("ascii")
-    return text.replace("inet:127.0.0.1:8894", place.exim)
+    return text.replace("inet:127.0.0.1:8898", place.exim)
 
 
 def plan(file: Path | None, doors: Sequence[Place]) -> Plan:

@@ -25,7 +25,7 @@ _NAME: Final = "wehr"
 _WORD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([{}])|,|([^\s{},"]+)')
 _FILTER: Final = re.compile(r"\bfilter\s+(\"[^\"]+\"|[^\s\"{}]+)")
 _CLOSED: Final = (
-    'the line door is closed; in wehr.toml: [line] listen = ["127.0.0.1:8894"], then restart Wehr'
+    'the line door is closed; in wehr.toml: [line] listen = ["127.0.0.1:8898"], then restart Wehr'
 )
 _INSTALL: Final = "install Wehr where this user can run it, such as /opt/wehr"
 
@@ -147,7 +147,7 @@ def _asked_by(command: str) -> Place | None:
         return None
     if words[-2:] != ["filter", "opensmtpd"] and "opensmtpd" not in words:
         return None
-    return read(words[words.index("--ask") + 1]) if "--ask" in words[:-1] else Place("127.0.0.1", 8894)
+    return read(words[words.index("--ask") + 1]) if "--ask" in words[:-1] else Place("127.0.0.1", 8898)
 
 
 def look(file: Path, doors: Doors) -> Iterator[Finding]:
