@@ -66,7 +66,7 @@ else
   install postfix Postfix
 fi
 have_server || install postgresql PostgreSQL
-for package in sendmail-bin exim4-daemon-light opensmtpd rspamd "$@"; do
+for package in sendmail-bin exim4-daemon-light opensmtpd rspamd prometheus "$@"; do
   fetch "$package"
 done
 fetch_haraka

@@ -24,6 +24,7 @@ from wehr.web.access.passwords import hash_password
 from wehr.web.access.tokens import Scope, Tokens
 from wehr.web.app import create_app
 from wehr.web.house import House
+from wehr.web.measures import Family
 from wehr.web.pages import PAGES
 from wehr.web.settings import WebSettings
 from wehr.web.site import operators_site
@@ -55,6 +56,10 @@ class Standing:
     def states(self) -> Ledger:
         """What was set."""
         return self.ledger
+
+    def measures(self) -> tuple[Family, ...]:
+        """Nothing is counted."""
+        return ()
 
 
 class Let:

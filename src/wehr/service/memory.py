@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Final, ParamSpec, TypeVar
 
 import structlog
+from msgspec import Struct
 
 from wehr.catalogue import Catalogue
 from wehr.ledger import (
@@ -61,6 +62,16 @@ _SLICE: Final = 500
 """Servers learned of between two messages."""
 
 
+class Figures(Struct, frozen=True):
+    """For /metrics. ``condensed`` are messages of which only sums were kept."""
+
+    away: bool
+    journal_bytes: int
+    carried: int
+    condensed: int
+    doubt: bool
+
+
 class Memory:
     """The ledger of one worker, and all that keeps it true. Owned by one event loop.
 
@@ -89,6 +100,7 @@ class Memory:
         self._changed = changed
         self._home = folder.journal_of(worker)
         self._url = config.store.at(folder.path)
+        self._away = False
         self._ignorant = ""
         self._clock_wrong = ""
         self._complete = True
@@ -116,6 +128,12 @@ class Memory:
     def doubt(self) -> str:
         """Why nothing may be refused."""
         return self._ignorant or self._clock_wrong
+
+    def figures(self) -> Figures:
+        """How the journal and the store stand."""
+        carrier = self._carrier
+        size = sum(file.stat().st_size for file in self._home.glob("*") if file.is_file())
+        return Figures(self._away, size, carrier.carried, carrier.condensed, bool(self.doubt))
 
     def record(self, entry: Entry) -> None:
         """Write a decision down before it is answered."""
@@ -243,6 +261,7 @@ class Memory:
         try:
             await work()  # type: ignore[misc]
         except (LedgerError, OSError) as error:
+            self._away = True
             self._error("the store cannot be used; the journal keeps what is decided", error=str(error))
 
     async def _carry(self) -> None:
@@ -267,6 +286,7 @@ class Memory:
 
     async def _learn(self, learned: Learned) -> None:
         """Take in what others wrote, a slice at a time, so that messages are answered in between."""
+        self._away = bool(learned.away)
         if learned.away:
             self._warn("the store is away; the journal keeps what is decided", why=learned.away)
             return

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,8 +23,10 @@ from wehr.service.known_clients import KnownClients
 from wehr.service.listeners import PUBLIC, WEB, Listeners
 from wehr.service.logs import RateLimited
 from wehr.service.memory import Memory
+from wehr.service.metrics import Metrics
 from wehr.service.smtp import trial, trial_gate
 from wehr.service.state_folder import StartError, StateFolder
+from wehr.web.measures import Family
 from wehr.web.source import Facts, Present
 
 log = structlog.get_logger()
@@ -132,7 +134,10 @@ class Service:
             clients = KnownClients(self.gate.clients, self.folder.path, self._worker)
             self._closing.push_async_callback(clients.stop)
             await clients.start()
+        self._metrics = Metrics(self, self._worker)
+        self._closing.push_async_callback(self._metrics.stop)
         await self._open_doors()
+        self._metrics.start()
         if self._worker == 1:
             from wehr.service.post import Post
 
@@ -223,6 +228,7 @@ class Service:
             config.contact,
             config.catalogue.stale_after,
             config.policy.exemptions,
+            config.web.metrics_networks,
         )
         return Present(setting.catalogue, setting.policy, self.gate.holds, facts, self.memory.doubt)
 
@@ -233,6 +239,10 @@ class Service:
     def states(self) -> Ledger:
         """What this worker remembers."""
         return self.memory.ledger
+
+    def measures(self) -> Sequence[Family]:
+        """What this worker and its fellows count."""
+        return self._metrics.families()
 
     def _warn_of(self, event: str, text: str) -> None:
         self._warn(event, detail=text)

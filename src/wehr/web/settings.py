@@ -46,10 +46,15 @@ class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=1, le=1_000_000, description="Requests to the API that one token has in a minute.")
     ] = 600
 
+    metrics_networks: Annotated[
+        tuple[str, ...],
+        Meta(description="Networks from which /metrics may be read, without logging in; empty: from none."),
+    ] = ("127.0.0.0/8", "::1/128")
+
     def __post_init__(self) -> None:
         if self.url and not re.fullmatch(r"https?://[!-~]{1,200}", self.url):
             raise ValueError("url must be an http or https address without spaces")
-        for network in self.trusted_proxies:
+        for network in (*self.trusted_proxies, *self.metrics_networks):
             ipaddress.ip_network(network, strict=False)
         if self.user_header and not self.trusted_proxies:
             raise ValueError("user_header needs trusted_proxies, or anybody could name themselves")

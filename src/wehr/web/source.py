@@ -1,5 +1,6 @@
 """The running service, as the pages see it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -8,6 +9,7 @@ from wehr.catalogue import Catalogue
 from wehr.ledger import Ledger
 from wehr.policy import Holds, Policy
 from wehr.policy.scope import Exemption
+from wehr.web.measures import Family
 
 
 class Facts(Struct, frozen=True):
@@ -23,6 +25,8 @@ class Facts(Struct, frozen=True):
     """Days after which the catalogue counts as old."""
     configured_exemptions: tuple[Exemption, ...] = ()
     """Exemptions of the configuration, which no page can cancel."""
+    metrics_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Whose programs may read the figures."""
 
 
 class Present(Struct, frozen=True):
@@ -50,4 +54,8 @@ class Source(Protocol):
 
     def states(self) -> Ledger:
         """The ledger of this node: to be read between two messages, never kept."""
+        ...
+
+    def measures(self) -> Sequence[Family]:
+        """What is counted."""
         ...

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from wehr.web.pages import assets, catalogue, health, home, policy, report, server, status
+from wehr.web.pages import assets, catalogue, health, home, metrics, policy, report, server, status
 from wehr.web.visit import Page
 
 PAGES: Final[tuple[Page, ...]] = (
@@ -12,6 +12,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *policy.PAGES,
     *catalogue.PAGES,
     *status.PAGES,
+    *metrics.PAGES,
     *health.PAGES,
     *assets.PAGES,
 )
