@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from wehr.ledger import Store
 from wehr.service.listeners import PUBLIC, WEB
 from wehr.web.house import House
+from wehr.web.protocol import PromptProtocol
 from wehr.web.settings import WebSettings
 from wehr.web.site import operators_site, public_site
 from wehr.web.source import Source
@@ -50,7 +51,7 @@ class _Server(uvicorn.Server):
 async def _serve(app: ASGIApp, sockets: Sequence[socket.socket], closing: AsyncExitStack) -> None:
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=PromptProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
