@@ -459,3 +459,48 @@ def test_it_does_not_matter_how_a_conversation_is_cut_up(cuts: list[int], refuse
         assert codes == [b"250", b"250", b"354", b"250", b"250", b"250", b"354", *last]
         assert scene.hop.messages == messages[: 1 if refused else 2]
         assert not any(b"evil" in line for line in scene.hop.told)
+
+
+def test_a_next_hop_that_dies_in_a_chunk_loses_no_message(scene: Stand) -> None:
+    """The rest of the chunk is skipped, and the client comes again."""
+    client = scene.connect()
+    client.begin()
+    scene.hop.hang_up_in = "BDAT"
+    rest = b"x" * 3_000_000
+    client.send(b"BDAT %d LAST\r\n" % (len(TEXT) + len(rest)) + TEXT + rest)
+    assert client.reply().startswith(b"421 ")
+    assert scene.hop.messages == []
+
+
+def test_a_message_for_more_domains_than_can_be_kept_passes(scene: Stand) -> None:
+    """Nobody could say whose it is."""
+    scene.gate.answer = LATER
+    client = scene.connect()
+    client.begin(*(b"a@d%d.example" % number for number in range(1001)))
+    client.say(b"DATA")
+    assert client.say(TEXT + b".").startswith(b"250 ")
+    assert not scene.gate.asked
+
+
+def test_a_client_that_waits_for_a_slow_next_hop_is_not_idle() -> None:
+    """The sweep of the other doors ends no session: each has its own times."""
+    with stand(Limits(idle=1, sweep=0.01)) as scene:
+        client = scene.connect()
+        client.begin()
+        for _ in range(200):
+            scene.loop.call_soon_threadsafe(scene.server.sweep)
+        assert client.say(b"NOOP").startswith(b"250 ")
+
+
+def test_an_error_in_a_session_ends_that_session_alone(scene: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client comes again, and the administrator is told."""
+    client, other = scene.connect(), scene.connect()
+    client.begin()
+    other.begin()
+    with monkeypatch.context() as broken:
+        broken.setattr("wehr.doors.smtp.session.commands.keywords", lambda _: 1 // 0)
+        assert client.say(b"EHLO again").startswith(b"421 4.3.0 ")
+    assert client.reply() == b""
+    assert other.say(b"NOOP").startswith(b"250 ")
+    until(lambda: scene.said)
+    assert "ZeroDivisionError" in scene.said[0][1]
