@@ -32,7 +32,7 @@ DAY = 86_400.0
 START = 1_762_768_800.0
 """10 November 2025, ten o'clock: no hole comes to be exploited in the hundred days that follow."""
 OLD: Build = (15, 1, 2507, 16)
-NEW: Build = (15, 2, 2562, 29)
+NEW: Build = (15, 2, 2562, 35)
 CATALOGUE = load()
 SETTINGS = Notices(
     tenants=("default",),
