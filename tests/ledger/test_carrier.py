@@ -135,6 +135,7 @@ while True:
 """
 
 
+@pytest.mark.timeout(900)
 def test_killed_processes_leave_exactly_what_was_answered(
     tmp_path: Path, store_url: str, opener: Opener
 ) -> None:
