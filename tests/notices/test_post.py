@@ -1,0 +1,155 @@
+"""The running service writes by itself, and nothing that goes wrong there holds up a message."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import messages
+import pytest
+from notice_stories import DAY, START, carry, hook, mailbox, seen
+from running import Receiver, receiver, until
+
+from wehr.doors.milter import MilterClient
+from wehr.evidence import Session
+from wehr.ledger import open_store
+from wehr.ledger.outbox import Kind, Outbox, State
+from wehr.service import post
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(post, "_LOOK", 0.05)
+    monkeypatch.setattr(post, "_PATIENCE", 0.3)
+
+
+def settings(port: int, extra: str = "") -> str:
+    """The configuration of a service that writes."""
+    return f"""
+        status_url = "https://wehr.receiver.test"
+        [notices]
+        tenants = ["default"]
+        sender = "postmaster@receiver.test"
+        submission = {{ host = "127.0.0.1", port = {port}, tls = "none", timeout = 5 }}
+        digest = {{ to = ["admins@receiver.test"] }}
+        {extra}
+        """
+
+
+def remembered(folder: Path) -> str:
+    """A state folder that knows one server; gives its store's URL."""
+    folder.mkdir(mode=0o700)
+    url = f"sqlite:///{folder}/wehr.sqlite"
+    with open_store(url) as store:
+        carry(store, [seen()])
+    return url
+
+
+def answer(wehr: Receiver) -> tuple[str, float]:
+    """A message's answer, and the seconds that it took."""
+    begun = time.monotonic()
+    session = Session(client_ip="203.0.113.10", helo="ex01.example.com", recipients=("example.org",))
+    header = messages.exchange("15.1.2507.16").partition(": ")[2].partition("\nFrom")[0]
+    with MilterClient(("127.0.0.1", wehr.port), session, timeout=5) as client:
+        found = client.deliver([("Received", f" {header}")])
+    return found[:3], time.monotonic() - begun
+
+
+def items(url: str, kind: Kind = Kind.NOTICE) -> list[State]:
+    """The states of what is in the outbox."""
+    with open_store(url, create=False) as store:
+        return [item.state for item in Outbox(store).items(kind=kind)]
+
+
+def test_it_writes_once_whoever_else_runs(tmp_path: Path) -> None:
+    """Notice and digest go out; a second start sends nothing again."""
+    url = remembered(tmp_path / "state")
+    with mailbox() as box:
+        for _ in range(2):
+            with receiver(tmp_path / "state", START + 2 * DAY, "enforce", settings(box.port)) as wehr:
+                until(lambda: len(box.envelopes) == 2)
+                wehr.clock.now += 60
+                time.sleep(0.3)  # nothing more comes
+
+        assert sorted(envelope.rcpt_tos[0] for envelope in box.envelopes) == [
+            "admins@receiver.test",
+            "postmaster@example.org",
+        ]
+        (notice,) = [it for it in box.messages if it["To"] == "postmaster@example.org"]
+        assert "https://wehr.receiver.test/s/" in notice.as_string()
+    assert items(url) == [State.SENT]
+
+
+def test_a_reload_switches_it_on(tmp_path: Path) -> None:
+    """No restart is needed, and a service without notices writes none."""
+    from running import configuration
+
+    remembered(tmp_path / "state")
+    with mailbox() as box, receiver(tmp_path / "state", START + 2 * DAY, "enforce") as wehr:
+        time.sleep(0.3)
+        assert box.envelopes == []
+        wehr.reload(configuration(wehr.port, "enforce", settings(box.port)))
+        until(lambda: len(box.envelopes) == 2)
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """A submission host that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        kept: list[socket.socket] = []
+        ended = threading.Event()
+
+        def take() -> None:
+            listener.settimeout(0.05)
+            while not ended.is_set():
+                try:
+                    kept.append(listener.accept()[0])
+                except TimeoutError:
+                    continue
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            ended.set()
+            thread.join()
+            for connection in kept:
+                connection.close()
+
+
+def test_a_submission_host_that_hangs_holds_up_no_message_and_no_end(tmp_path: Path) -> None:
+    """Mail is answered at once, the service ends soon, and the notice is still there."""
+    url = remembered(tmp_path / "state")
+    with silent() as port:
+        with receiver(tmp_path / "state", START + 2 * DAY, "enforce", settings(port)) as wehr:
+            until(lambda: items(url))
+            found = [answer(wehr) for _ in range(10)]
+            begun = time.monotonic()
+        ended = time.monotonic() - begun
+
+    assert {code for code, _ in found} <= {"250", "450", "550", "acc"}, found
+    assert max(seconds for _, seconds in found) < 2
+    assert ended < 10
+    assert items(url) == [State.WAITING]
+
+
+def test_a_template_that_is_wrong_stops_only_itself(tmp_path: Path) -> None:
+    """The service goes on, and so do webhooks."""
+    url = remembered(tmp_path / "state")
+    (tmp_path / "state" / "templates" / "en").mkdir(parents=True)
+    (tmp_path / "state" / "templates" / "en" / "words.j2").write_text("{% broken")
+    (tmp_path / "state" / "secret").write_text("a secret of some length")
+    with hook() as box, mailbox() as letters:
+        extra = f'templates = "templates"\nwebhooks = [{{ url = "{box.url}", secret_file = "secret" }}]'
+        with receiver(tmp_path / "state", START + 2 * DAY, "enforce", settings(letters.port, extra)) as wehr:
+            assert answer(wehr)[0]
+            time.sleep(0.5)
+            assert items(url) == []
+            (tmp_path / "state" / "templates" / "en" / "words.j2").unlink()
+            wehr.clock.now += 601
+            until(lambda: letters.envelopes)
+            wehr.clock.now += 61
+            until(lambda: box.requests)
