@@ -114,7 +114,7 @@ def test_accounts_and_tokens_go_with_the_store(state: Path, tmp_path: Path) -> N
     backup, copy = tmp_path / "backup.sqlite", tmp_path / "copy.sqlite"
     assert run(state, "store", "check").exit_code == 0
     assert run(state, "store", "backup", str(backup)).exit_code == 0
-    copied = run(state, "store", "copy", f"sqlite:///{copy}")
+    copied = CliRunner().invoke(main, ["store", "copy", str(state / "wehr.sqlite"), str(copy)])
     assert copied.exit_code == 0, copied.stderr
 
     for file in (backup, copy):

@@ -340,3 +340,10 @@ def test_while_the_store_is_away_programs_are_told_so(world: World, monkeypatch:
     assert math.isclose(int(answer.headers["Retry-After"]), 10)
     assert answer.json()["title"] == "Service Unavailable"
     assert "gone" not in answer.text
+
+
+def test_text_that_no_store_takes_is_refused_in_bodies_too(world: World) -> None:
+    """NUL; a backslash and digits that only look like it are meant."""
+    for text, status in (("a\0b", 422), ("a\\\\u0000b", 201)):
+        body = {"domain": "city.example", "why": text}
+        assert world.ask("/exemptions", Scope.OPERATE, json=body).status_code == status

@@ -163,9 +163,7 @@ def test_another_method_is_not_allowed_and_told_which_is(page: Page, world: Worl
     assert page.methods[0] in answer.headers["Allow"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/no/such/page", "/api/v1/none", "/%00", "/static/0/..%2fapp.py", "/login/"]
-)
+@pytest.mark.parametrize("path", ["/no/such/page", "/api/v1/none", "/static/0/..%2fapp.py", "/login/"])
 def test_what_is_not_there_is_a_plain_404_with_all_headers(path: str, world: World) -> None:
     """Shown to strangers too; for programs a problem."""
     answer = world.browser.get(path)
@@ -208,3 +206,11 @@ def test_a_body_beyond_the_limit_is_refused_with_and_without_its_length(world: W
 
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     assert world.browser.post("/login", content=chunks(), headers=kind).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path", ["/%00", "/api/v1/servers/%00", "/login?next=%00", "/api/v1/events?server=a%00"]
+)
+def test_text_that_no_store_takes_is_refused_at_once(path: str, world: World) -> None:
+    """NUL, which PostgreSQL has no place for."""
+    assert world.browser.get(path).status_code == 400

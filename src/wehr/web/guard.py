@@ -62,6 +62,9 @@ class Guard:
             await PlainTextResponse("Unknown host name; see web.allowed_hosts.\n", 421)(
                 scope, receive, dressed
             )
+        elif "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            # PostgreSQL takes no such text, and nobody means it.
+            await PlainTextResponse("No NUL.\n", 400)(scope, receive, dressed)
         elif _length(headers) > MOST_BYTES:
             await PlainTextResponse("Too much.\n", 413)(scope, receive, dressed)
         else:

@@ -105,7 +105,7 @@ class Visit:
     async def form(self) -> Mapping[str, str]:
         """What a form sent; its token has been checked before the endpoint is called."""
         form = await self.request.form()
-        return {name: value for name, value in form.items() if isinstance(value, str)}
+        return {name: value.replace("\0", "") for name, value in form.items() if isinstance(value, str)}
 
     def url(self, name: str, **parts: str) -> str:
         """The path of a route by its name.

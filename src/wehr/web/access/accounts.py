@@ -242,6 +242,8 @@ def _event(now: float, kind: str, name: str, by: str, account: Account | None = 
 
 def _get(connection: Connection, name: str) -> Account | None:
     name = name.strip()
+    if not name.isprintable():
+        return None
     # SQLite knows the case of ASCII letters only.
     same = (accounts.c.name == name) | (func.lower(accounts.c.name) == name.lower())
     query = select(accounts).where(same)

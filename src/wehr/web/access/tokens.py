@@ -123,7 +123,7 @@ class Tokens:
     def find(self, text: str, now: float) -> Token | None:
         """The token of which a program shows the text; None if it is none, or has no force."""
         parts = text.split("_", 2)
-        if len(parts) != 3 or parts[0] != "wehr":
+        if len(parts) != 3 or parts[0] != "wehr" or not parts[1].isalnum():
             return None
         with self._store.reading() as connection:
             row = connection.execute(select(tokens).where(tokens.c.id == parts[1])).mappings().first()

@@ -92,11 +92,22 @@ async def _body(operation: Operation, visit: Visit) -> Any:
     if kind != _JSON:
         raise problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send the body as {_JSON}")
     try:
-        return msgspec.json.decode(await visit.request.body(), type=operation.body)
+        body = msgspec.json.decode(await visit.request.body(), type=operation.body)
     except msgspec.ValidationError as error:
         raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, _said(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise problem(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {_said(error)}") from None
+    if _holds_nul(msgspec.to_builtins(body)):  # PostgreSQL takes no such text, and nobody means it
+        raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, "no text may hold NUL")
+    return body
+
+
+def _holds_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_nul, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _said(error: Exception) -> str:
