@@ -6,6 +6,7 @@ does it; what two machines both find due, the store gives to one.
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
@@ -30,7 +31,7 @@ log = structlog.get_logger()
 _LOOK: Final = 5.0
 """Seconds between two looks into the outbox."""
 _PLAN: Final = 600.0
-"""Seconds between two rounds over all servers."""
+"""Seconds between two rounds over all servers, at least: a round may take a hundredth of the time."""
 _PATIENCE: Final = 10.0
 """Seconds that a delivery under way has when Wehr ends."""
 
@@ -59,6 +60,7 @@ class Post:
         self._node = node
         self._store: Store | None = None
         self._planned = 0.0
+        self._rest = _PLAN
         self._unnoted: list[Errand] = []
         self._ending = threading.Event()
         self._warn = RateLimited(source.now, log.warning)
@@ -114,9 +116,10 @@ class Post:
                 "a notice was handed over, but no answer was heard; see 'wehr notices list'", id=item.id
             )
         now = self._source.now()
-        if not self._planned <= now < self._planned + _PLAN:
+        if not self._planned <= now < self._planned + self._rest:
+            begun = time.monotonic()
             self._plan(self._store, outbox, now)
-            self._planned = now
+            self._planned, self._rest = now, max(_PLAN, 100 * (time.monotonic() - begun))
         plan_webhooks(settings, self._source.present().facts.host_name, outbox, now)
         courier = Courier(
             outbox, settings, self._folder, node=self._node, clock=self._source.now, unnoted=self._unnoted
