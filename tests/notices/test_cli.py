@@ -172,6 +172,8 @@ def test_a_bounce_by_a_pipe_always_ends_well(state: Path) -> None:
     assert "admin@bakery.test" in run(state, "notices", "resume").stdout
     run(state, "notices", "resume", "admin@bakery.test")
     assert "never stopped" in run(state, "notices", "resume", "admin@bakery.test", code=2).stderr
+    (state / "wehr.sqlite").unlink()
+    run(state, "notices", "bounce", text=bounce, code=75)
 
 
 def test_the_schema_of_webhooks() -> None:

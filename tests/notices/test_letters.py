@@ -248,6 +248,8 @@ def test_what_a_stranger_stamped_is_no_markup_and_no_link() -> None:
     texts = [TEMPLATES.notice(letter(servers=(bad,)), "en")]
     html = letters.page(texts)
 
+    assert "evil.test" in html
+    assert "://evil.test" not in html + texts[0].text
     assert "<script" not in html
     assert "<img" not in html
     assert "<b>" not in html

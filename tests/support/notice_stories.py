@@ -124,7 +124,6 @@ def server(**changes: Any) -> Server:
         "line": "from ex by mail.example.org (192.0.2.25) with Microsoft SMTP Server (TLS) id 15.1.2507.16",
         "seen_at": START,
         "detected": START - DAY,
-        "why": "below the least build accepted, 15.1.2507.61",
         "missing": (MissingUpdate("Oct25SU", (15, 1, 2507, 61), date(2025, 10, 14), "KB5066369"),),
         "missing_more": 3,
         "missing_since": date(2023, 1, 10),

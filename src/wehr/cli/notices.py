@@ -1,6 +1,7 @@
 """``wehr notices``: what is written to the administrators of out-of-date servers."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -302,14 +303,18 @@ def _settle(item_id: int, to: State, by: str, file: Path | None, state: Path | N
 def bounce(message: BinaryIO, file: Path | None, state: Path | None) -> None:
     """Take a bounce (RFC 3464) from MESSAGE or standard input, as an alias pipes it.
 
-    An address that does not exist is not written to any more. Ends with 0 whatever the message is, for the
-    mail system is not to bounce it once more.
+    An address that does not exist is not written to any more. Ends with 0 whatever the message is, and with
+    75 where the store cannot be used: then the mail system is to try again.
     """
     from wehr.notices.bounce import MOST_BYTES, take_bounce
 
     content = message.read(MOST_BYTES)
-    with opened(file, state) as stored:
-        gone = take_bounce(Outbox(stored.store), content, time.time())
+    try:
+        with opened(file, state) as stored:
+            gone = take_bounce(Outbox(stored.store), content, time.time())
+    except BadUse as error:
+        click.echo(f"wehr: {error}", err=True)
+        sys.exit(os.EX_TEMPFAIL)
     click.echo(
         "\n".join(f"{address} is not written to any more." for address in gone) or "No bounce of a notice."
     )

@@ -8,7 +8,8 @@ sends it again; whatever may come twice, a webhook or a digest, goes back to `wa
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, Final
 
@@ -119,7 +120,7 @@ class Outbox:
         Returns:
             What was added.
         """
-        with self._planning() as connection:
+        with _alone(self._store) as connection:
             columns = [column for column in outbox.c if column.name != "body"]
             query = select(*columns).where(outbox.c.kind == kind).order_by(outbox.c.id)
             known = [_item(row) for row in connection.execute(query).mappings()]
@@ -142,7 +143,7 @@ class Outbox:
             make: what is sent of an event.
             now: UTC seconds since 1970.
         """
-        with self._planning() as connection:
+        with _alone(self._store) as connection:
             if connection.dialect.name == "postgresql":
                 # Numbers are given out before commits: wait for those under way, lest one be passed over.
                 connection.execute(text("LOCK TABLE events IN SHARE MODE"))
@@ -161,9 +162,6 @@ class Outbox:
                     added += len(drafts)
                 carrying.upsert(connection, meta, ("name",), [{"name": name, "value": str(newest)}])
             return added
-
-    def _planning(self) -> "_Locked":
-        return _Locked(self._store)
 
     def _withdraw(self, connection: Connection, ids: Sequence[int], now: float) -> None:
         if not ids:
@@ -185,7 +183,7 @@ class Outbox:
             lease: how long nobody else takes it.
             most: notices in an hour, of all nodes together.
         """
-        with self._planning() as connection:
+        with _alone(self._store) as connection:
             stopped = _stopped(connection) is not None or _written(connection, now) >= most
             query = select(outbox).where(
                 outbox.c.state == State.WAITING, outbox.c.due <= now, outbox.c.held_until <= now
@@ -245,7 +243,7 @@ class Outbox:
 
     def sweep(self, now: float) -> list[Item]:
         """Settle what nodes that died left between handing over and the answer; tells what is doubtful."""
-        with self._planning() as connection:
+        with _alone(self._store) as connection:
             left = (outbox.c.state == State.HANDING_OVER) & (outbox.c.held_until <= now)
             rows = connection.execute(select(outbox).where(left)).mappings().all()
             found = [_item(row) for row in rows if row["kind"] == Kind.NOTICE]
@@ -265,7 +263,7 @@ class Outbox:
     def settle(self, item_id: int, state: State, now: float, by: str) -> Item | None:
         """A person's word on a row that is doubtful, refused or waiting: send it again, or let it be."""
         settled = (State.WAITING, State.DOUBTFUL, State.REFUSED, State.UNADDRESSED)
-        with self._planning() as connection:
+        with _alone(self._store) as connection:
             row = connection.execute(select(outbox).where(outbox.c.id == item_id)).mappings().first()
             if row is None or row["state"] not in settled or (state is State.WAITING and not row["body"]):
                 return None
@@ -280,13 +278,13 @@ class Outbox:
     def stop(self, now: float, by: str, why: str) -> None:
         """Throw the kill switch: no notice leaves any node until `start`."""
         value = msgspec.json.encode(Stopped(now, by, why)).decode()
-        with self._planning() as connection:
+        with _alone(self._store) as connection:
             carrying.upsert(connection, meta, ("name",), [{"name": _STOPPED, "value": value}])
             carrying.write_events(connection, [Event(now, "notices-stopped", actor=by, detail={"why": why})])
 
     def start(self, now: float, by: str) -> bool:
         """Let notices go out again; false if they were not stopped."""
-        with self._planning() as connection:
+        with _alone(self._store) as connection:
             if connection.execute(delete(meta).where(meta.c.name == _STOPPED)).rowcount == 0:
                 return False
             carrying.write_events(connection, [Event(now, "notices-started", actor=by)])
@@ -360,20 +358,13 @@ class Outbox:
 _EVENTS: Final = {State.SENT: "sent", State.REFUSED: "refused", State.DOUBTFUL: "doubtful"}
 
 
-class _Locked:
-    """A transaction of which there is one at a time in the whole fleet."""
-
-    def __init__(self, store: Database) -> None:
-        self._context = store._write()  # noqa: SLF001
-
-    def __enter__(self) -> Connection:
-        connection = self._context.__enter__()
+@contextmanager
+def _alone(store: Database) -> Iterator[Connection]:
+    """A transaction of which there is one at a time in the whole fleet: so what it counts stays true."""
+    with store._write() as connection:  # noqa: SLF001
         if connection.dialect.name == "postgresql":  # SQLite's BEGIN IMMEDIATE does the same
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-        return connection
-
-    def __exit__(self, *error: Any) -> bool | None:
-        return self._context.__exit__(*error)
+        yield connection
 
 
 def _stopped(connection: Connection) -> Stopped | None:

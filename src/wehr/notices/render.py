@@ -118,7 +118,7 @@ def _facts(letter: Letter, language: Language) -> dict[str, Any]:
     """What templates are given, by name."""
     servers = [
         {name: getattr(server, name) for name in Server.__struct_fields__}
-        | {"name": server.name or server.client_ip}
+        | {"name": unlinked(server.name) or server.client_ip}
         for server in letter.servers
     ]
     stages = [stage for server in letter.servers for stage in server.stages if stage.start]
@@ -140,9 +140,16 @@ def _facts(letter: Letter, language: Language) -> dict[str, Any]:
     }
 
 
+def unlinked(text: str) -> str:
+    """A stranger's words, in which no mail program finds a page to go to."""
+    return text.replace("://", ":/ /")
+
+
 def evidence(line: str, indent: int) -> str:
-    """A Received field, a stranger's words, as indented lines of bounded length."""
-    lines = textwrap.wrap(f"Received: {line}", WIDTH - indent, subsequent_indent="  ", break_on_hyphens=False)
+    """A Received field as indented lines of bounded length."""
+    lines = textwrap.wrap(
+        f"Received: {unlinked(line)}", WIDTH - indent, subsequent_indent="  ", break_on_hyphens=False
+    )
     return "\n".join(" " * indent + one for one in lines)
 
 

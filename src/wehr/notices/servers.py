@@ -56,8 +56,6 @@ class Server(Struct, frozen=True):
     """The Received field that shows it."""
     seen_at: float
     detected: float | None
-    why: str
-    """The rule that says it is out of compliance, in English."""
     missing: tuple[MissingUpdate, ...]
     """The newest first, at most four."""
     missing_more: int
@@ -115,7 +113,7 @@ def survey(rows: Iterable[ServerRow], basis: Basis, whom: Callable[[ServerRow], 
             throttled=next((it.start for it in stages if it.throttle or it.block), None),
             blocked=next((it.start for it in stages if it.block), None),
             shut_out=next((it.start for it in stages if it.block == 60), None),
-            paused=holder is not None,
+            paused=holder is not None and holder.reason is Reason.PAUSED,
             floors=_floors(assessment, basis),
             exploited=tuple((hole.cve, since) for hole, since in _attacked(assessment)),
         )
@@ -146,7 +144,6 @@ def describe(found: Found, basis: Basis, link: Callable[[str], str]) -> Server:
         line=row.line,
         seen_at=row.seen_at,
         detected=found.detected,
-        why=complies(assessment, rules, basis.today).why,
         missing=tuple(reversed(missing[-_SHOWN:])),
         missing_more=max(0, len(missing) - _SHOWN),
         missing_since=assessment.missing_since,

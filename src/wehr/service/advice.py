@@ -9,7 +9,7 @@ from msgspec import Struct
 from wehr.catalogue import Catalogue
 from wehr.policy import Mode, Policy
 from wehr.policy.ladder import DAY
-from wehr.policy.scope import Connector, Tenant, read_network
+from wehr.policy.scope import DEFAULT_TENANT, Connector, Tenant, read_network
 from wehr.service.config import Config
 from wehr.service.toml_lines import Path, dotted, line_of
 
@@ -63,6 +63,7 @@ def advise(config: Config, catalogue: Catalogue, now: float, seen: Seen | None =
         *_tenants(config.policy.tenants),
         *_connectors(config.policy.connectors),
         *_exemptions(config.policy, now),
+        *_notices(config),
     )
 
 
@@ -83,6 +84,21 @@ def _top(config: Config) -> Iterator[Advice]:
             "mail is refused, and nobody is named to whom the administrators of a refused server may write; "
             "set an address or a page",
         )
+
+
+def _notices(config: Config) -> Iterator[Advice]:
+    settings = config.notices
+    tenants = {DEFAULT_TENANT, *(tenant.name for tenant in config.policy.tenants)}
+    for number, name in enumerate(settings.tenants):
+        if name not in tenants:
+            yield Advice(("notices", "tenants", number), f"there is no tenant {name!r}: nobody is written to")
+    if settings.tenants and not settings.bounces:
+        yield Advice(
+            ("notices", "bounces"),
+            "without it nothing comes back, and addresses that do not exist go on being written to",
+        )
+    if settings.tenants and not config.status_url:
+        yield Advice(("status_url",), "notices have no link to a status page; set where your pages are")
 
 
 def _relays(config: Config, seen: Seen) -> Iterator[Advice]:
