@@ -347,3 +347,27 @@ def test_text_that_no_store_takes_is_refused_in_bodies_too(world: World) -> None
     for text, status in (("a\0b", 422), ("a\\\\u0000b", 201)):
         body = {"domain": "city.example", "why": text}
         assert world.ask("/exemptions", Scope.OPERATE, json=body).status_code == status
+
+
+def test_the_summary_counts_and_tells_what_is_coming(world: World) -> None:
+    """For one tenant only its own."""
+    found = world.ask("/summary").json()
+    mine = world.ask("/summary", tenants=("city",)).json()
+
+    assert (found["servers"], found["out_of_date"]) == (3, 2)
+    assert (mine["servers"], mine["out_of_date"]) == (1, 1)
+    assert found["stages"] == {"1": 1, "3": 1}
+    month = next(it for it in found["coming"] if it["days"] == 30)
+    assert "mail.city.example" in {it["server_fqdn"] for it in month["throttling"]}
+
+
+def test_another_policy_is_played_before_it_is_in_force(world: World) -> None:
+    """Which servers it is harder on, and how many of last week's messages; nothing is changed by asking."""
+    found = world.ask("/policy/what-if", params={"mode": "enforce"}).json()
+
+    assert {it["server"] for it in found["servers"]} == {"old.school.example", "mail.city.example"}
+    assert found["messages"] >= 2
+    assert found["left_out"] == 0
+    assert world.ask("/policy").json()["mode"] == "report"
+    assert world.ask("/policy/what-if").status_code == 400
+    assert world.ask("/policy/what-if", params={"ladder": "none"}).status_code == 400

@@ -6,7 +6,6 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Protocol
 
-import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,7 +19,7 @@ from wehr.web.cookies import LANGUAGE, VISIT, set_cookie
 from wehr.web.guard import Guard
 from wehr.web.house import House
 from wehr.web.languages import LANGUAGES, N_, choose
-from wehr.web.problem import Problem
+from wehr.web.problem import is_api, problem_response
 from wehr.web.render import Renderer
 from wehr.web.settings import WebSettings
 from wehr.web.stores import Busy
@@ -143,9 +142,8 @@ def _failure(visit: Visit, error: Exception) -> Response:
     if status >= 500:
         log.error("a page failed", path=visit.request.url.path[:200], error=repr(error)[:500])
     phrase = HTTPStatus(status).phrase
-    if visit.request.url.path.startswith("/api/"):
-        problem = Problem(phrase, status, detail="" if detail == phrase else detail)
-        return Response(msgspec.json.encode(problem), status, headers, "application/problem+json")
+    if is_api(visit.request.url.path):
+        return problem_response(status, "" if detail == phrase else detail, headers)
     # Not in a thread: all of them may be taken.
     text = visit.text("error.html", status=status, heading=phrase, text=_TEXTS.get(status) or phrase)
     return HTMLResponse(text, status, headers)

@@ -6,9 +6,10 @@ from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wehr.web.problem import is_api, problem_response
 from wehr.web.settings import WebSettings
 
 MOST_BYTES: Final = 1 << 20
@@ -57,18 +58,25 @@ class Guard:
                     answer.setdefault(name, value)
             await send(message)
 
-        if not self._is_ours(headers.getlist("host")):
-            # Or a foreign page could have its own name point here, and read what we answer.
-            await PlainTextResponse("Unknown host name; see web.allowed_hosts.\n", 421)(
-                scope, receive, dressed
-            )
-        elif "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            # PostgreSQL takes no such text, and nobody means it.
-            await PlainTextResponse("No NUL.\n", 400)(scope, receive, dressed)
-        elif _length(headers) > MOST_BYTES:
-            await PlainTextResponse("Too much.\n", 413)(scope, receive, dressed)
+        if refusal := self._refusal(scope, headers):
+            await refusal(scope, receive, dressed)
         else:
             await self._app(scope, _bounded(receive), dressed)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        """What is answered to a request that no page should see."""
+        if not self._is_ours(headers.getlist("host")):
+            # Or a foreign page could have its own name point here, and read what we answer.
+            status, text = 421, "Unknown host name; see web.allowed_hosts."
+        elif "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            status, text = 400, "No text may hold NUL."  # PostgreSQL takes none, and nobody means it
+        elif _length(headers) > MOST_BYTES:
+            status, text = 413, "A body has 1 MiB at most."
+        else:
+            return None
+        if is_api(scope["path"]):
+            return problem_response(status, text)
+        return PlainTextResponse(f"{text}\n", status)
 
     def _is_ours(self, hosts: list[str]) -> bool:
         if len(hosts) != 1:

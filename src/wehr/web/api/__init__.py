@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from wehr.web.api import administration, holds, knowledge, servers
+from wehr.web.api import administration, forecast, holds, knowledge, servers
 from wehr.web.api.openapi import document
 from wehr.web.api.operation import Call, Nothing, Operation
 from wehr.web.api.serving import pages_of
@@ -17,6 +17,7 @@ OPERATIONS: Final = (
     *servers.OPERATIONS,
     *holds.OPERATIONS,
     *knowledge.OPERATIONS,
+    *forecast.OPERATIONS,
     *administration.OPERATIONS,
     Operation(
         "GET", "/openapi.json", "get-document", "This document.", "system", Need.NOTHING, _document,

@@ -84,6 +84,11 @@ async def _what_if(visit: Visit) -> Response:
         return await _show(visit, str(error).strip("'\""), status=400)
     if not compare(policy, planned):
         return await _show(visit, N_("That is as it is now: change something."), status=400)
+    return await _show(visit, result=await play(visit, planned))
+
+
+async def play(visit: Visit, planned: Policy) -> WhatIf:
+    """What a plan would change for the servers that the visitor may see."""
     listing = await visit.house.listing()
     refs = [
         line.ref
@@ -95,7 +100,7 @@ async def _what_if(visit: Visit) -> Response:
     basis = visit.house.basis([row.key for row in rows])
     found = await visit.house.work(lambda: _played(rows, basis, planned))
     messages = await visit.house.ask(lambda store: _lately(store, found, basis.now))
-    return await _show(visit, result=WhatIf(found, messages, len(rows), len(refs) - len(chosen)))
+    return WhatIf(found, messages, len(rows), len(refs) - len(chosen))
 
 
 def _played(rows: Sequence[ServerRow], basis: Basis, planned: Policy) -> list[Touched]:

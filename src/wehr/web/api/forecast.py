@@ -1,0 +1,145 @@
+"""How the servers stand together, what is coming, and what another policy would change."""
+
+from datetime import date, datetime
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct, structs
+
+from wehr.ledger.listing import Line
+from wehr.ledger.planning import Touched, compare
+from wehr.policy import Mode
+from wehr.web.api.operation import Call, Nothing, Operation, maybe, problem
+from wehr.web.pages.home import Coming, summarize
+from wehr.web.pages.policy import plan, play
+from wehr.web.visit import Need
+
+_Builds = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){0,5}$")]
+
+
+class ServerComing(Struct, frozen=True):
+    """A server that enters another stage."""
+
+    reference: str
+    server_fqdn: str
+    network: str
+    tenant: str
+    build: str
+    stage: int
+    """The present one."""
+    next_stage_start_date: datetime | None
+    next_stage_throttle_rate: int | None
+    next_stage_block_rate: int | None
+
+
+class ComingShown(Struct, frozen=True):
+    """Servers that enter something within so many days, the next first."""
+
+    days: int
+    throttling: tuple[ServerComing, ...]
+    blocking: tuple[ServerComing, ...]
+    refusing: tuple[ServerComing, ...]
+    """Those of which nothing will be taken any more."""
+
+
+class ProductCount(Struct, frozen=True):
+    """The servers of a product and branch."""
+
+    product: str
+    servers: int
+    out_of_date: int
+
+
+class SummaryShown(Struct, frozen=True):
+    """How the servers stand that were seen lately."""
+
+    servers: int
+    out_of_date: int
+    exploited: int
+    states: dict[str, int]
+    stages: dict[str, int]
+    """Out-of-date servers by stage."""
+    products: tuple[ProductCount, ...]
+    coming: tuple[ComingShown, ...]
+
+
+class PlanAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """What would be changed; what is not given stays."""
+
+    mode: Mode | None = None
+    ladder: Annotated[str, Meta(max_length=100)] = ""
+    grace_days: Annotated[int, Meta(ge=0, le=3650)] | None = None
+    floor_builds: Annotated[_Builds | None, Meta(description="First numbers, such as 15.1.")] = None
+    floor_since: date | None = None
+    floor_least: Annotated[_Builds | None, Meta(description="Left out: none is accepted.")] = None
+    wave_product: Annotated[str, Meta(max_length=200)] = ""
+    wave_since: date | None = None
+
+
+class PlanPlayed(Struct, frozen=True):
+    """The servers that the plan is harder on in the days to come."""
+
+    servers: tuple[Touched, ...]
+    messages: int
+    """Messages of the last seven days that came from them."""
+    looked_at: int
+    left_out: int
+    """Servers that there was no time to look at; `wehr announce` looks at all."""
+
+
+async def _summary(call: Call[Nothing, None]) -> SummaryShown:
+    listing = await call.visit.house.listing()
+    tenants = call.visit.visitor.tenants
+    found = await call.visit.house.work(lambda: summarize(listing, tenants))
+    return SummaryShown(
+        found.servers,
+        found.out_of_date,
+        found.exploited,
+        dict(found.states),
+        {str(stage): count for stage, count in found.stages.items()},
+        tuple(ProductCount(*it) for it in found.products),
+        (_coming(7, found.week), _coming(30, found.month)),
+    )
+
+
+def _coming(days: int, coming: Coming) -> ComingShown:
+    return ComingShown(days, *(tuple(map(_server, it)) for it in structs.astuple(coming)))
+
+
+def _server(line: Line) -> ServerComing:
+    return ServerComing(
+        line.ref,
+        line.key.name,
+        line.key.network,
+        line.key.tenant,
+        line.build,
+        line.stage,
+        maybe(line.next_stage),
+        line.next_throttle,
+        line.next_block,
+    )
+
+
+async def _what_if(call: Call[PlanAsked, None]) -> PlanPlayed:
+    policy = call.visit.house.present.policy
+    given = {name: str(value) for name, value in structs.asdict(call.query).items() if value is not None}
+    try:
+        planned = plan(policy, given)
+    except (ValueError, KeyError) as error:
+        raise problem(HTTPStatus.BAD_REQUEST, str(error).strip("'\"")) from None
+    if not compare(policy, planned):
+        raise problem(HTTPStatus.BAD_REQUEST, "that is as it is now: change something")
+    found = await play(call.visit, planned)
+    return PlanPlayed(tuple(found.found), found.messages, found.looked_at, found.left_out)
+
+
+OPERATIONS: Final = (
+    Operation(
+        "GET", "/summary", "get-summary", "How the servers stand, and what is coming.", "servers",
+        Need.READ, _summary, SummaryShown,
+    ),
+    Operation(
+        "GET", "/policy/what-if", "what-if", "What another policy would change, before it is in force.",
+        "policy", Need.READ, _what_if, PlanPlayed, PlanAsked,
+    ),
+)  # fmt: skip
