@@ -11,7 +11,7 @@ from notice_stories import CATALOGUE, DAY, NEW, SETTINGS, START, basis, carry, l
 from wehr.ledger import Event, Store
 from wehr.ledger.outbox import Draft, Kind, Outbox
 from wehr.notices.courier import Courier
-from wehr.notices.digest import period, plan_digest
+from wehr.notices.digest import conditions, period, plan_digest
 from wehr.notices.office import plan_notices
 from wehr.notices.settings import LANGUAGES, Digest, Language
 from wehr.policy.pauses import Pause
@@ -91,6 +91,30 @@ def test_an_old_catalogue_is_told(sqlite: Store) -> None:
     (draft,) = plan(sqlite, late)
 
     assert any("The catalogue is 100 days old" in part for part in _parts(draft.body))
+
+
+def test_what_comes_about_by_itself_is_noted_once_for_webhooks(store: Store) -> None:
+    """An old catalogue, a silent node, a pause and an exemption that end: in the audit, once."""
+    carry(store, [seen()])
+    pause = Pause("p", "default", START, 5, START)
+    store.change_pauses(lambda _: (pause,), Event(START, "pause-added", detail={"id": "p"}))
+    start, end = (datetime.fromtimestamp(START + day * DAY, UTC) for day in (0, 3))
+    store.put_exemption("e", Exemption(start, "why", end, "ex.org"), Event(START, "exemption-added"))
+    outbox = Outbox(store)
+
+    for day in (1, 1.5, 2):
+        outbox.note_once(conditions(basis(store, day), outbox.nodes(), 60))
+    outbox.note_once(conditions(basis(store, 600), {}, 60))
+
+    found = sorted(
+        (event.kind, event.name) for event in store.events() if event.kind.endswith(("ing", "stale"))
+    )
+    assert found == [
+        ("catalogue-stale", ""),
+        ("exemption-ending", "ex.org"),
+        ("node-lagging", "mx1"),
+        ("pause-ending", "default"),
+    ]
 
 
 def test_a_quiet_day_says_so(sqlite: Store) -> None:

@@ -44,6 +44,7 @@ _BARE = server(
     stages=(),
     link="",
 )
+_CROWD = tuple(server(ref=f"s{number}", name=f"s{number}.example.org") for number in range(60))
 _MANY = (server(), server(ref="b", name="b.example.org"), server(ref="c", name="c.example.org", paused=True))
 
 
@@ -260,6 +261,18 @@ def test_a_subject_holds_no_line_break() -> None:
     found = message(letter(servers=(server(name="a\r\nBcc: x@example.net"),)))
 
     assert found["Bcc"] is None
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_crowd_of_servers_makes_no_endless_letter(language: Language) -> None:
+    """Twenty are told of, all are counted, and the table has all."""
+    text = TEMPLATES.notice(letter(servers=_CROWD), language).text
+
+    assert "60 " in text
+    assert "40 " in text
+    assert "s19.example.org" in text
+    assert "s20.example.org" not in text
+    assert b"s59.example.org" in table(_CROWD)
 
 
 def test_the_report_is_what_the_library_takes() -> None:

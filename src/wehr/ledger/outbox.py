@@ -7,93 +7,25 @@ the two leaves a row of which nobody can tell (RFC 1047): for a notice that is `
 sends it again; whatever may come twice, a webhook or a digest, goes back to `waiting`.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import Connection, RowMapping, delete, func, or_, select, text, update
 
 from wehr.ledger import carrying
 from wehr.ledger.database import Database
+from wehr.ledger.outbox_rows import Draft, Item, Kind, State, Stopped, item_of, key_of, row_of
 from wehr.ledger.rows import Detail, Event
 from wehr.ledger.schema import events, journals, meta, outbox, stopped_contacts
+
+__all__ = ["Draft", "Item", "Kind", "Outbox", "State", "Stopped"]
 
 _LOCK: Final = 0x5745484F
 _HOUR: Final = 3600.0
 _STOPPED: Final = "notices-stopped"
 _SAID: Final = 500
-
-
-class Kind(StrEnum):
-    """What is written."""
-
-    NOTICE = "notice"
-    """To the administrators of a server: at most once."""
-    DIGEST = "digest"
-    """To one's own: at least once."""
-    WEBHOOK = "webhook"
-    """To one's own: at least once."""
-
-
-class State(StrEnum):
-    """How far a row has come. A closed set."""
-
-    WAITING = "waiting"
-    HANDING_OVER = "handing-over"
-    SENT = "sent"
-    DOUBTFUL = "doubtful"
-    """Handed over, but nobody heard whether it was taken: not sent again without a person's word."""
-    REFUSED = "refused"
-    """The other side will never take it."""
-    UNADDRESSED = "unaddressed"
-    """There is nobody to write to."""
-    WITHDRAWN = "withdrawn"
-    """Overtaken by events before it was sent."""
-
-
-class Draft(Struct, frozen=True):
-    """What is to be written. ``kind`` to ``episode`` together are its key: there is never a second."""
-
-    kind: Kind
-    tenant: str
-    organisation: str
-    """Whom a notice is for; the address of a webhook."""
-    reason: str
-    episode: str
-    recipients: tuple[str, ...] = ()
-    servers: tuple[str, ...] = ()
-    """References of all the servers it is about."""
-    cves: tuple[str, ...] = ()
-    message_id: str = ""
-    body: bytes = b""
-
-
-class Item(Draft, frozen=True, kw_only=True):
-    """A row of the outbox; times are UTC seconds since 1970."""
-
-    id: int
-    created: float
-    due: float
-    """When it is tried next."""
-    state: State
-    changed: float
-    attempts: int
-    holder: str
-    held_until: float
-    said: str
-    """What the other side said last, or why it is not sent."""
-
-
-class Stopped(Struct, frozen=True):
-    """The kill switch, thrown."""
-
-    at: float
-    by: str
-    why: str
 
 
 class Outbox:
@@ -123,11 +55,11 @@ class Outbox:
         with _alone(self._store) as connection:
             columns = [column for column in outbox.c if column.name != "body"]
             query = select(*columns).where(outbox.c.kind == kind).order_by(outbox.c.id)
-            known = [_item(row) for row in connection.execute(query).mappings()]
+            known = [item_of(row) for row in connection.execute(query).mappings()]
             drafts, withdrawn = choose(known)
             self._withdraw(connection, withdrawn, now)
-            keys = {_key(item) for item in known}
-            added = [draft for draft in drafts if _key(draft) not in keys]
+            keys = {key_of(item) for item in known}
+            added = [draft for draft in drafts if key_of(draft) not in keys]
             _insert(connection, added, now)
             return added
 
@@ -172,6 +104,18 @@ class Outbox:
             .values(state=State.WITHDRAWN.value, changed=now, said="overtaken before it was sent", body=b"")
         )
 
+    def note_once(self, found: Iterable[Event]) -> None:
+        """Add events to the audit that are not in it yet, with the same kind, name and detail."""
+        with _alone(self._store) as connection:
+            for event in found:
+                same = select(events.c.id).where(
+                    events.c.kind == event.kind,
+                    events.c.name == event.name,
+                    events.c.detail == msgspec.json.encode(event.detail).decode(),
+                )
+                if connection.execute(same.limit(1)).first() is None:
+                    carrying.write_events(connection, [event])
+
     # Sending from it
 
     def claim(self, holder: str, now: float, *, lease: float, most: int) -> Item | None:
@@ -195,7 +139,7 @@ class Outbox:
                 return None
             held = {"holder": holder, "held_until": now + lease, "attempts": row["attempts"] + 1}
             connection.execute(update(outbox).where(outbox.c.id == row["id"]).values(**held))
-            return _item({**row, **held})
+            return item_of({**row, **held})
 
     def hand_over(self, item: Item, now: float) -> bool:
         """Note that the last byte goes out next; false, and nothing may go out, if the claim has passed."""
@@ -246,7 +190,7 @@ class Outbox:
         with _alone(self._store) as connection:
             left = (outbox.c.state == State.HANDING_OVER) & (outbox.c.held_until <= now)
             rows = connection.execute(select(outbox).where(left)).mappings().all()
-            found = [_item(row) for row in rows if row["kind"] == Kind.NOTICE]
+            found = [item_of(row) for row in rows if row["kind"] == Kind.NOTICE]
             values: dict[str, Any] = {"changed": now, "said": "handed over, but no answer was heard"}
             notices = outbox.c.kind == Kind.NOTICE
             connection.execute(
@@ -267,7 +211,7 @@ class Outbox:
             row = connection.execute(select(outbox).where(outbox.c.id == item_id)).mappings().first()
             if row is None or row["state"] not in settled or (state is State.WAITING and not row["body"]):
                 return None
-            item = _item(row)
+            item = item_of(row)
             values: dict[str, Any] = {"holder": "", "held_until": 0.0}
             values |= {"state": state.value, "changed": now, "due": now}
             connection.execute(update(outbox).where(outbox.c.id == item_id).values(**values))
@@ -340,7 +284,7 @@ class Outbox:
             query = query.where(outbox.c.organisation == organisation)
         with self._store._read() as connection:  # noqa: SLF001
             rows = connection.execute(query.order_by(outbox.c.id.desc()).limit(limit)).mappings()
-            return [_item(row) for row in rows]
+            return [item_of(row) for row in rows]
 
     def nodes(self) -> dict[str, float]:
         """When each node's journal was last carried in."""
@@ -352,7 +296,7 @@ class Outbox:
         with self._store._read() as connection:  # noqa: SLF001
             query = select(outbox).where(outbox.c.message_id == message_id, outbox.c.message_id != "")
             row = connection.execute(query).mappings().first()
-            return None if row is None else _item(row)
+            return None if row is None else item_of(row)
 
 
 _EVENTS: Final = {State.SENT: "sent", State.REFUSED: "refused", State.DOUBTFUL: "doubtful"}
@@ -382,7 +326,7 @@ def _written(connection: Connection, now: float) -> int:
 
 
 def _insert(connection: Connection, drafts: Sequence[Draft], now: float) -> None:
-    rows = [_row(draft, now) for draft in drafts]
+    rows = [row_of(draft, now) for draft in drafts]
     if rows:
         carrying.execute_many(connection, outbox.insert(), rows)
     planned = [draft for draft in drafts if draft.kind is Kind.NOTICE]
@@ -393,42 +337,6 @@ def _webhook(target: str, row: RowMapping, make: Callable[[Event], bytes]) -> Dr
     taken = {name: row[name] for name in ("at", "kind", "tenant", "ref", "name", "actor", "id")}
     event = Event(**taken, detail=msgspec.json.decode(row["detail"]))
     return Draft(Kind.WEBHOOK, event.tenant, target, event.kind, str(event.id), body=make(event))
-
-
-def _row(draft: Draft, now: float) -> dict[str, Any]:
-    addressed = draft.recipients or draft.kind is Kind.WEBHOOK
-    return {
-        "kind": draft.kind.value,
-        "tenant": draft.tenant,
-        "organisation": draft.organisation,
-        "reason": draft.reason,
-        "episode": draft.episode,
-        "created": now,
-        "due": now,
-        "state": (State.WAITING if addressed else State.UNADDRESSED).value,
-        "changed": now,
-        "attempts": 0,
-        "holder": "",
-        "held_until": 0.0,
-        "recipients": json.dumps(draft.recipients),
-        "servers": json.dumps(draft.servers),
-        "cves": json.dumps(draft.cves),
-        "message_id": draft.message_id,
-        "said": "",
-        "body": draft.body,
-    }
-
-
-def _item(row: RowMapping | dict[str, Any]) -> Item:
-    values: dict[str, Any] = dict(row)
-    for name in ("recipients", "servers", "cves"):
-        values[name] = tuple(json.loads(values[name]))
-    values["kind"], values["state"] = Kind(values["kind"]), State(values["state"])
-    return Item(**{"body": b"", **values})
-
-
-def _key(draft: Draft) -> tuple[str, ...]:
-    return (draft.kind, draft.tenant, draft.organisation, draft.reason, draft.episode)
 
 
 def _event(draft: Draft, kind: str, now: float, said: str = "", actor: str = "wehr") -> Event:

@@ -1,6 +1,6 @@
 """The digest for one's own administrators: what happened since the last one, and what needs a person."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -118,7 +118,7 @@ def gather(
         _pauses(basis.holds, now),
         _exemptions(basis.holds, now),
         age if age > stale_after else 0,
-        sorted((node, at) for node, at in nodes.items() if now - _GONE < at < now - _LAGGING),
+        _lagging(nodes, now),
         stuck[:_SHOWN],
         stopped,
     )
@@ -166,6 +166,27 @@ def write(news: News, office: Office, name: str, secret: bytes) -> Draft:
     message_id = letters.identity(writer, secret, "digest", settings.every, name)
     message = letters.plain([text], writer, settings.to, message_id, news.until).as_bytes()
     return Draft(Kind.DIGEST, "", "", settings.every, name, settings.to, message_id=message_id, body=message)
+
+
+def conditions(basis: Basis, nodes: Mapping[str, float], stale_after: int) -> Iterator[Event]:
+    """What has come about by itself and concerns a person, as events; each is the same every time."""
+    now = basis.now
+    if basis.catalogue.age(basis.today).days > stale_after:
+        yield Event(now, "catalogue-stale", detail={"date": str(basis.catalogue.date)})
+    for node, at in _lagging(nodes, now):
+        yield Event(now, "node-lagging", name=node, detail={"last": _iso(at)})
+    for name, end in _pauses(basis.holds, now):
+        yield Event(now, "pause-ending", name=name, detail={"end": _iso(end)})
+    for name, end in _exemptions(basis.holds, now):
+        yield Event(now, "exemption-ending", name=name, detail={"end": _iso(end)})
+
+
+def _lagging(nodes: Mapping[str, float], now: float) -> list[tuple[str, float]]:
+    return sorted((node, at) for node, at in nodes.items() if now - _GONE < at < now - _LAGGING)
+
+
+def _iso(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _pauses(holds: Holds, now: float) -> list[tuple[str, float]]:

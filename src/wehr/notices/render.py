@@ -20,6 +20,8 @@ from wehr.notices.types import Reason
 
 WIDTH: Final = 72
 """Columns; ticket systems quote."""
+_MOST_SERVERS: Final = 20
+"""In one text; the table has all."""
 _LOCALES: Final[dict[Language, str]] = {"de": "de_DE", "en": "en_GB"}
 _BULLET: Final = re.compile(r"( *)- (.*)")
 _URL: Final = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:)]")
@@ -119,7 +121,7 @@ def _facts(letter: Letter, language: Language) -> dict[str, Any]:
     servers = [
         {name: getattr(server, name) for name in Server.__struct_fields__}
         | {"name": unlinked(server.name) or server.client_ip}
-        for server in letter.servers
+        for server in letter.servers[:_MOST_SERVERS]
     ]
     stages = [stage for server in letter.servers for stage in server.stages if stage.start]
     kinds = dict.fromkeys(server.software for server in letter.servers)
@@ -128,6 +130,7 @@ def _facts(letter: Letter, language: Language) -> dict[str, Any]:
         "reason": letter.reason.value,
         "organisation": readable_domain(letter.organisation),
         "servers": servers,
+        "count": len(letter.servers),
         "cves": list(letter.cves),
         "floor": letter.floor,
         "first": min(stages, key=lambda stage: stage.start or 0.0, default=None),

@@ -18,7 +18,7 @@ from wehr.ledger import Ledger, LedgerError, Store
 from wehr.ledger.outbox import Outbox, State
 from wehr.ledger.report import Basis
 from wehr.notices.courier import Courier, Errand
-from wehr.notices.digest import plan_digest
+from wehr.notices.digest import conditions, plan_digest
 from wehr.notices.office import Office, look_round, open_office, plan_notices, plan_webhooks
 from wehr.service.config import Config
 from wehr.service.logs import RateLimited
@@ -136,9 +136,11 @@ class Post:
             ledger.merge(key, state)
         basis = Basis(ledger, present.catalogue, present.policy, present.holds, now)
         office = self._office(now)
+        stale_after = config.catalogue.stale_after
+        outbox.note_once(conditions(basis, outbox.nodes(), stale_after))
         if config.notices.tenants:
             plan_notices(look_round(office, store, basis, config.notices.tenants), outbox)
-        plan_digest(office, store, basis, config.catalogue.stale_after)
+        plan_digest(office, store, basis, stale_after)
 
     def _office(self, now: float) -> Office:
         config, facts = self._source.config, self._source.present().facts
