@@ -1,0 +1,90 @@
+"""The administrators' page of accounts and tokens."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browsing import account, csrf, house, log_in, site
+from starlette.testclient import TestClient
+
+from wehr.ledger import Store
+from wehr.web.access.accounts import Accounts
+from wehr.web.access.tokens import Tokens
+from wehr.web.visit import Role
+
+NOW = 1_795_000_000.0
+
+
+@pytest.fixture(name="world")
+def _world(tmp_path: Path) -> Iterator[tuple[TestClient, Store]]:
+    """An administrator who is logged in, and a viewer."""
+    with house(tmp_path, NOW) as (given, _, store), site(given) as browser:
+        account(store, "anna", now=NOW)
+        account(store, "otto", Role.VIEWER, now=NOW)
+        log_in(browser, "anna")
+        yield browser, store
+
+
+def _send(browser: TestClient, path: str, **form: str) -> tuple[int, str]:
+    token = csrf(browser.get("/access"))
+    answer = browser.post(f"/access/{path}", data={"csrf": token, **form})
+    return answer.status_code, answer.text
+
+
+def test_somebody_is_invited_by_a_link_that_works(world: tuple[TestClient, Store]) -> None:
+    """The link is shown once, with the host that the pages were asked for."""
+    browser, store = world
+    status, text = _send(browser, "invitations", name="olga", role="tenant-operator", tenants="school city")
+    link = re.search(r"http://localhost(/invitation/[\w-]+)", text)
+
+    assert status == 200
+    assert link
+    assert browser.get(link[1]).status_code == 200
+    made = Accounts(store).get("olga")
+    assert made is not None
+    assert (made.role, made.tenants) == (Role.TENANT_OPERATOR, ("city", "school"))
+    assert link[1] not in browser.get("/access").text
+
+
+def test_a_role_is_changed_and_an_account_shut_and_opened(world: tuple[TestClient, Store]) -> None:
+    """What cannot be is said, and changes nothing."""
+    browser, store = world
+    assert _send(browser, "roles", name="otto", role="operator")[0] == 303
+    assert _send(browser, "shut", name="otto", disabled="yes")[0] == 303
+    otto = Accounts(store).get("otto")
+    assert otto is not None
+    assert (otto.role, otto.disabled) == (Role.OPERATOR, True)
+    assert _send(browser, "shut", name="otto", disabled="no")[0] == 303
+    status, text = _send(browser, "shut", name="anna", disabled="yes")
+    assert status == 422
+    assert "last administrator" in text
+    assert _send(browser, "roles", name="otto", role="emperor")[0] == 422
+    assert _send(browser, "roles", name="nobody", role="viewer")[0] == 422
+
+
+def test_a_token_is_made_shown_once_and_revoked(world: tuple[TestClient, Store]) -> None:
+    """It opens the API in between."""
+    browser, store = world
+    status, text = _send(browser, "tokens", name="ci", scope="read", days="5", tenants="")
+    shown = re.search(r"wehr_[0-9a-f]+_[\w-]+", text)
+    assert status == 200
+    assert shown
+    bearer = {"Authorization": f"Bearer {shown[0]}"}
+    assert browser.get("/api/v1/policy", headers=bearer).status_code == 200
+    assert shown[0] not in browser.get("/access").text
+    assert _send(browser, "revocations", token=Tokens(store).every()[0].id)[0] == 303
+    assert browser.get("/api/v1/policy", headers=bearer).status_code == 401
+    assert _send(browser, "tokens", name="ci", scope="read", days="x")[0] == 422
+
+
+def test_what_strangers_wrote_is_shown_as_it_is_written(world: tuple[TestClient, Store]) -> None:
+    """Never as markup; in German too."""
+    browser, store = world
+    account(store, "<script>alert(1)</script>", Role.VIEWER, now=NOW)
+    text = browser.get("/access?lang=de").text
+
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+    assert 'lang="de"' in text
+    assert "Jemanden einladen" in text
