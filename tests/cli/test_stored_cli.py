@@ -197,3 +197,22 @@ def test_a_limit_is_a_number_that_the_store_can_count_to(state: Path, command: t
 
     assert result.exit_code == 2
     assert "--limit" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (("--stage", "8"), ["ex01.bakery.example", "srv01.museum.example", "srv02.museum.example"]),
+        (("--text", "MUSEUM", "--sort", "last_seen"), ["srv01.museum.example", "srv02.museum.example"]),
+        (("--branch", "99.1"), []),
+        (("--tenant", "nobody"), []),
+        (("--cve", "CVE-1999-0001"), []),
+    ],
+)
+def test_the_report_is_filtered_as_the_pages_are(
+    options: tuple[str, ...], names: list[str], state: Path
+) -> None:
+    """By the same questions, and sorted by them."""
+    found = json.loads(run("report", "--state", state, "--json", *options))
+
+    assert [row["server_fqdn"] for row in found] == names

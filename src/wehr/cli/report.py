@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
 from wehr.cli.output import print_json, print_table
-from wehr.cli.stored import limit_option, opened, store_options
+from wehr.cli.stored import Stored, limit_option, opened, store_options
 from wehr.ledger.crowds import part_crowds
 from wehr.ledger.exporting import to_csv, to_html
+from wehr.ledger.listing import Listing, ServerQuery, Sort
 from wehr.ledger.report import ReportRow
+from wehr.ledger.selecting import client_names
 
 FORMATS = ("table", "json", "csv", "html")
 
@@ -20,15 +23,35 @@ FORMATS = ("table", "json", "csv", "html")
 @click.option("--format", "shape", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--all", "everything", is_flag=True, help="Up-to-date and unknown servers as well.")
+@click.option("--stage", type=click.IntRange(0), help="Only those in this stage.")
+@click.option("--product", default="", help='Only of this product, such as "Exchange Server 2016".')
+@click.option("--branch", default="", help="Only builds that begin with these numbers, such as 15.1.2507.")
+@click.option("--cve", default="", help="Only those that certainly have this hole.")
+@click.option("--exploited", is_flag=True, help="Only those that have a hole that is known to be exploited.")
+@click.option("--tenant", default="", help="Only of this tenant.")
+@click.option("--text", default="", help="Only those with this in their name, network or address.")
+@click.option("--sort", type=click.Choice([it.value for it in Sort]), help="Order; without it by standing.")
 @limit_option(10_000, "Servers")
 def command(
-    file: Path | None, state: Path | None, shape: str, as_json: bool, everything: bool, limit: int
+    *,
+    file: Path | None,
+    state: Path | None,
+    shape: str,
+    as_json: bool,
+    everything: bool,
+    limit: int,
+    sort: str | None,
+    exploited: bool,
+    **filters: Any,
 ) -> None:
     """List the out-of-date servers: since when, at which stage, and what comes next."""
     with opened(file, state) as stored:
         servers = stored.store.servers(surest_first=True, limit=limit)
         kept, crowd = part_crowds(servers)
         rows = stored.report(servers if everything else kept)
+        query = ServerQuery(**filters, exploited=exploited or None, sort=Sort(sort or Sort.STANDING))
+        if query != ServerQuery():
+            rows = _chosen(rows, query, stored)
         catalogue, today = stored.basis.catalogue, stored.basis.today
         stale = catalogue.stale(today, timedelta(days=stored.config.catalogue.stale_after))
     print_report([row for row in rows if everything or row.out_of_date], "json" if as_json else shape)
@@ -38,6 +61,14 @@ def command(
         click.echo(
             f"The catalogue is of {catalogue.date}: newer versions and holes are not known to it.", err=True
         )
+
+
+def _chosen(rows: Sequence[ReportRow], query: ServerQuery, stored: Stored) -> list[ReportRow]:
+    """The rows that a query finds, in its order."""
+    store, basis = stored.store, stored.basis
+    listing = Listing(basis.ledger, basis, store.secret, client_names(store))
+    place = {line.ref: number for number, line in enumerate(listing.find(query))}
+    return sorted((row for row in rows if row.reference in place), key=lambda row: place[row.reference])
 
 
 def print_report(rows: Sequence[ReportRow], shape: str) -> None:
