@@ -252,6 +252,20 @@ def test_other_software_is_marked_where_distributions_backport(catalogue: Catalo
     ]
 
 
+def test_a_bare_zimbra_version_does_not_say_which_patch_it_has(catalogue: Catalogue) -> None:
+    """Up to 9.0.0 only support is certain, and a named patch clears; from 10 on the third number tells."""
+    bare = assess(catalogue, "9.0.0", "2024-11-01", "zimbra")
+    assert (bare.state, bare.notes) == (State.CURRENT, (Note.CANNOT_TELL,))
+    assert {one.cve: one.certain for one in bare.vulnerabilities}["CVE-2024-45519"] is False
+    assert not assess(catalogue, "9.0.0.41", "2024-11-01", "zimbra").vulnerabilities
+    assert assess(catalogue, "9.0.0.44", "2025-04-01", "zimbra").state is State.UNSUPPORTED
+    old = assess(catalogue, "8.8.15", "2024-01-01", "zimbra")
+    assert (old.state, any(one.certain for one in old.vulnerabilities)) == (State.UNSUPPORTED, False)
+    numbered = assess(catalogue, "10.1.0", "2024-11-01", "zimbra")
+    assert (numbered.state, numbered.backported) == (State.OUTDATED, False)
+    assert [(one.cve, one.certain) for one in numbered.vulnerabilities] == [("CVE-2024-45519", True)]
+
+
 def test_exim_versions_are_ordered_by_number(catalogue: Catalogue) -> None:
     """4.100 comes after 4.99.5."""
     assert assess(catalogue, "4.99.5", software="exim").state is State.UNSUPPORTED
