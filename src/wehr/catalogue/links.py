@@ -26,6 +26,7 @@ _UPDATES: Final = {
     "smartermail": Link(
         "SmarterMail: release notes", "https://www.smartertools.com/smartermail/release-notes/current"
     ),
+    "zimbra": Link("Zimbra: releases", "https://wiki.zimbra.com/wiki/Zimbra_Releases"),
 }
 
 _HEALTH_CHECKER: Final = Link(

@@ -28,7 +28,7 @@ class Note(StrEnum):
     """Below the first known build of its branch: counted as that."""
     NEWER_THAN_CATALOGUE = "newer-than-catalogue"
     CANNOT_TELL = "cannot-tell"
-    """A stamp of this kind does not show updates from before May 2021, whether installed or not."""
+    """Some updates do not show, installed or not: Exchange's from before May 2021, Zimbra's patches."""
     ESU = "esu"
     """A paid (ESU) update is installed."""
     UNKNOWN_BRANCH = "unknown-branch"

@@ -17,7 +17,7 @@ NOTES = {
     Note.IN_BETWEEN: "between two known builds: counted as the lower",
     Note.BELOW_FIRST: "below the first known build of its branch: counted as that",
     Note.NEWER_THAN_CATALOGUE: "newer than the catalogue knows",
-    Note.CANNOT_TELL: "a stamp like this does not show updates from before May 2021",
+    Note.CANNOT_TELL: "this number does not show every update (Exchange: those from before May 2021)",
     Note.ESU: "a paid (ESU) update is installed",
     Note.UNKNOWN_BRANCH: "the catalogue knows no such branch",
     Note.UNKNOWN_PRODUCT: "the catalogue knows no such product",

@@ -60,6 +60,7 @@ _SOFTWARE = (
     ("sendmail", "sendmail"),
     ("mdaemon", "mdaemon"),
     ("smartermail", "smartermail"),
+    ("zimbra", "zimbra"),
 )
 
 
