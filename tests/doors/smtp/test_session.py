@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from running import until
-from smtp_stand import TRACE, Stand, stand
+from smtp_stand import EHLO, TRACE, Stand, stand
 
 from wehr.doors.door import Event, Limits
 from wehr.doors.smtp import Proxy, Tell, Timeouts
@@ -264,11 +264,44 @@ def test_chunks_of_a_refused_message_never_become_a_message(scene: Stand, pieces
     assert client.reply().startswith(b"250 ")
 
 
-def test_a_chunk_without_a_size_ends_the_session(scene: Stand) -> None:
-    """Nobody knows what of the rest is commands."""
+@pytest.mark.parametrize("envelope", [True, False])
+@pytest.mark.parametrize("greeting", [b"EHLO client.example.com", b"HELO client.example.com"])
+def test_a_chunk_that_was_not_offered_is_no_commands_for_the_next_hop(
+    scene: Stand, greeting: bytes, envelope: bool
+) -> None:
+    """One that knows no chunks would take what is in it for commands of ours, whom it trusts."""
+    scene.hop.replies["EHLO"] = EHLO.replace(b"250-CHUNKING\r\n", b"")
+    client = scene.connect()
+    client.reply()
+    client.say(greeting)
+    if envelope:
+        client.envelope()
+    forged = b"XCLIENT ADDR=127.0.0.1\r\n"
+    client.send(b"BDAT %d LAST\r\n%s" % (len(forged), forged))
+    assert client.reply().startswith(b"502 ")
+    assert client.reply() == b""
+    assert not any(line.startswith(b"BDAT") for line in scene.hop.told)
+    assert sum(line.startswith(b"XCLIENT") for line in scene.hop.told) == 1
+
+
+def test_a_chunk_for_nobody_stays_here(scene: Stand) -> None:
+    """Not every next hop would skip it; the session goes on behind it."""
+    client = scene.connect()
+    client.reply()
+    client.say(b"EHLO client.example.com")
+    client.send(b"BDAT 6 LAST\r\nRSET\r\nNOOP\r\n")
+    assert client.reply().startswith(b"554 ")
+    assert client.reply().startswith(b"250 ")
+    assert scene.hop.told[-1] == b"NOOP"
+    assert not any(line.startswith((b"BDAT", b"RSET")) for line in scene.hop.told)
+
+
+@pytest.mark.parametrize("size", [b"many", b"4294967297"])
+def test_a_chunk_of_no_size_ends_the_session(scene: Stand, size: bytes) -> None:
+    """Nobody knows what of the rest is commands; nor does a next hop that counts with 32 bits."""
     client = scene.connect()
     client.begin()
-    assert client.say(b"BDAT many").startswith(b"501 ")
+    assert client.say(b"BDAT " + size).startswith(b"501 ")
     assert client.reply() == b""
 
 

@@ -191,6 +191,8 @@ def test_clients_log_in_at_the_next_hop() -> None:
         secret = b64encode(b"s" * 3000)
         scene.hop.replies[secret.decode()] = b"235 2.7.0 Welcome\r\n"
         scene.hop.replies |= {name.upper(): reply for name, reply in scene.hop.replies.items()}
+        for never in (b"AUTH", b"AUTH NTLM", b"AUTH EXTERNAL =", b"AUTH GSSAPI"):
+            assert client.say(never).startswith(b"504 ")
         assert client.say(b"AUTH LOGIN") == b"334 VXNlcm5hbWU6\r\n"
         assert client.say(b"dXNlcg==") == b"334 UGFzc3dvcmQ6\r\n"
         assert client.say(secret) == b"235 2.7.0 Welcome\r\n"

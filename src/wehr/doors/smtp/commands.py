@@ -86,6 +86,12 @@ def extensions(reply: Reply, *, starttls: bool, auth: bool) -> Iterator[bytes]:
         yield b"STARTTLS"
 
 
+def may_log_in_by(line: bytes) -> bool:
+    """Whether an AUTH command names a mechanism that can pass, offered or not."""
+    _, *words = line.split(None, 2)
+    return bool(words) and words[0].upper() in _MECHANISMS
+
+
 def lines(code: int, texts: Iterable[bytes]) -> bytes:
     """A reply of several lines."""
     *others, last = texts

@@ -14,6 +14,8 @@ _LONE_DOT = re.compile(rb"(?:\r\n|[\r\n])\.(?:\r\n|\n|\r(?=[^\n]))")
 _BEGUN = re.compile(rb"(?:\r\n?|\n)(?:\.\r?)?\Z")
 _END_OF_HEADER = re.compile(rb"(?:\A|\n)\r?\n")
 _CHUNK = re.compile(rb"BDAT +([0-9]{1,18})( +LAST)? *\r\n", re.IGNORECASE)
+_MAX_CHUNK = (1 << 31) - 1
+"""Bytes: beyond it a next hop that counts with 32 bits would take the rest of a chunk for commands."""
 
 
 class Content:
@@ -113,4 +115,4 @@ class Chunk(Struct, frozen=True):
     def of(cls, line: bytes) -> "Chunk | None":
         """From a command line; None if it is not well-formed, and nobody can tell what follows."""
         match = _CHUNK.fullmatch(line)
-        return cls(int(match[1]), bool(match[2])) if match else None
+        return cls(int(match[1]), bool(match[2])) if match and int(match[1]) <= _MAX_CHUNK else None

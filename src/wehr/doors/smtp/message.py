@@ -18,6 +18,7 @@ from wehr.doors.wire import MAX_DOMAINS, MAX_TRACE
 MAX_HEAD: Final = MAX_TRACE
 """Bytes of a message that are kept back; a header that is longer is judged by these."""
 
+NO_RECIPIENTS: Final = b"554 5.5.1 No valid recipients\r\n"
 _FORGED: Final = b"554 5.6.0 A line with a lone dot ends in a bare LF or CR (RFC 5321 section 2.3.8)\r\n"
 _ODD: Final = b"451 4.5.0 The next hop gave an odd answer; try again later\r\n"
 
@@ -112,11 +113,14 @@ class Message:
     async def take_chunk(self, chunk: Chunk) -> bytes:
         """What follows BDAT (RFC 3030). The next hop gets earlier chunks, but never a refused message's last.
 
-        Without recipients a chunk is the next hop's alone to answer.
+        Without recipients it gets none: what it takes for no chunk, it would take for commands of ours.
         """
+        if not self.accepted:
+            await self._skip_bytes(chunk.size)
+            return NO_RECIPIENTS
         self.begun = True
         first, left, stamp = b"", chunk.size, b""
-        if self.accepted and not self._judged:
+        if not self._judged:
             while left and self._head.room:
                 piece = await self._some(min(left, self._head.room))
                 self._head.feed(piece)
@@ -129,7 +133,7 @@ class Message:
                 await self._withdraw()
                 await self._skip_bytes(left)
                 return refusal
-        if self.accepted and not self._stamped:
+        if not self._stamped:
             self._stamped, stamp = True, self._stamp()
         reply = await self._send_chunk(chunk, stamp + first, len(stamp), left)
         self.over = chunk.last or not reply.good

@@ -20,7 +20,7 @@ import msgspec
 from wehr.doors.smtp import commands
 from wehr.doors.smtp.commands import Command
 from wehr.doors.smtp.framing import Chunk, Reply
-from wehr.doors.smtp.message import Message
+from wehr.doors.smtp.message import NO_RECIPIENTS, Message
 from wehr.doors.smtp.next_hop import Client, NextHop, NextHopGone, open_next_hop, xforward
 from wehr.doors.smtp.settings import Proxy, Tell
 from wehr.doors.smtp.stream import Gone, LineTooLong, Stream
@@ -32,8 +32,8 @@ _MAX_GROUP: Final = 100
 _NOT_IN_NAMES: Final = re.compile(r"[^0-9A-Za-z._:\[\]-]")
 
 _GO_ON: Final = b"354 End data with <CR><LF>.<CR><LF>\r\n"
-_NO_RECIPIENTS: Final = b"554 5.5.1 No valid recipients\r\n"
 _NO_CHUNK: Final = b"501 5.5.4 Syntax: BDAT size [LAST]\r\n"
+_NO_MECHANISM: Final = b"504 5.5.4 Unrecognized authentication type\r\n"
 _TLS_FIRST: Final = b"530 5.7.0 Must issue a STARTTLS command first\r\n"
 _NO_RELAY: Final = b"550 5.7.1 Relaying denied\r\n"
 _NOT_NOW: Final = b"503 5.5.1 Not now\r\n"
@@ -77,6 +77,7 @@ class ProxySession:
         self._helo = ""
         self._esmtp = False
         self._pipelining = False
+        self._chunking = False
         self._authenticated = False
         self._tls_name = ""
         self._done = False
@@ -220,7 +221,9 @@ class ProxySession:
         if command.verb in (b"EHLO", b"HELO"):
             self._helo = command.line[5:].strip()[:255].decode("utf-8", "replace")
             self._esmtp = command.verb == b"EHLO"
-            self._pipelining = self._esmtp and b"PIPELINING" in commands.keywords(reply)
+            offered = commands.keywords(reply) if self._esmtp else {}
+            self._pipelining = b"PIPELINING" in offered
+            self._chunking = b"CHUNKING" in offered
             self._message = None
         elif command.verb == b"RSET":
             self._message = None
@@ -256,13 +259,16 @@ class ProxySession:
         except Gone as error:
             self._complain(str(error))
             raise
-        self._helo, self._esmtp, self._pipelining = "", False, False
+        self._helo, self._esmtp, self._pipelining, self._chunking = "", False, False, False
         self._tls_name = _common_name(stream.peer_certificate)
 
     async def _authenticate(self, line: bytes) -> None:
         """AUTH (RFC 4954), as often to and fro as the mechanism wants; a password never goes in the clear."""
         if not self._stream.secure:
             self._stream.write(_TLS_FIRST if self._proxy.certificate else _NO_SUCH)
+            return
+        if not commands.may_log_in_by(line):
+            self._stream.write(_NO_MECHANISM)
             return
         reply = await self._ask(line)
         while reply.code == 334:
@@ -281,18 +287,20 @@ class ProxySession:
         message = self._message
         if command.verb == b"BDAT":
             chunk = Chunk.of(command.line)
-            if chunk is None:
-                self._done = True  # nobody knows what follows
-                return _NO_CHUNK
-            message = message or self._new_message()
-            reply = await message.take_chunk(chunk)
+            if chunk is None or not self._chunking:
+                # Nobody knows what follows: a next hop without chunks would take it for commands of ours.
+                self._done = True
+                return _NO_SUCH if chunk else _NO_CHUNK
+            reply = await (message or self._new_message()).take_chunk(chunk)
+            if message is None:
+                return reply
         elif message and message.begun:
             return _NOT_NOW  # chunks and DATA do not mix (RFC 3030 section 3)
         elif message and message.accepted:
             self._stream.write(_GO_ON)
             reply = await message.take_content()
         else:
-            return _NO_RECIPIENTS
+            return NO_RECIPIENTS
         if message.over:
             self._message = None
         if message.forged:
