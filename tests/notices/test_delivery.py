@@ -120,6 +120,27 @@ def test_a_server_whose_name_nothing_verifies_leads_to_no_message(sqlite: Store,
     assert (item.state, item.organisation) == (State.UNADDRESSED, "192.0.2.0/24")
 
 
+def test_what_found_nobody_goes_out_when_somebody_is_known(sqlite: Store, box: Mailbox) -> None:
+    """The operator adds an address; it is still one row, and one message."""
+    carry(sqlite, [seen("EX01", client_name="")])
+    contact = Contact(to=("a@kunde.test",), networks=("192.0.2.0/24",))
+
+    assert send(sqlite, box, 2) == send(sqlite, box, 3) == []
+    known = replace(SETTINGS, contacts=(contact,))
+    assert [errand.state for errand in send(sqlite, box, 4, known)] == [State.SENT]
+    assert send(sqlite, box, 5, known) == []
+    assert [item.state for item in Outbox(sqlite).items()] == [State.SENT]
+
+
+def test_who_has_no_address_takes_nobody_elses_place(sqlite: Store, box: Mailbox) -> None:
+    """The bound of an hour is for what can be sent."""
+    nobody = [seen(f"ex{it}", ip=f"10.9.{it}.1", client_name="") for it in range(9)]
+    carry(sqlite, [*nobody, seen()])
+
+    settings = replace(SETTINGS, per_hour=2)
+    assert [errand.item.organisation for errand in send(sqlite, box, 2, settings)] == ["example.org"]
+
+
 def test_notices_are_off_by_default_and_go_by_tenant(sqlite: Store, box: Mailbox) -> None:
     """Nobody is written to for a tenant that is not named."""
     carry(sqlite, [seen()])

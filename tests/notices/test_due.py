@@ -111,6 +111,16 @@ def test_no_cure_is_told_of_what_was_never_told() -> None:
     assert [(notice.reason, notice.episode) for notice in again] == [(Reason.DETECTED, "2")]
 
 
+@pytest.mark.parametrize("changes", [{"alone": True}, {"seen": False}])
+def test_what_waits_is_withdrawn_where_there_is_no_point_any_more(changes: dict[str, bool]) -> None:
+    """The server was exempted, or has fallen silent, before the notice went out."""
+    waiting = [sent(notice, 7, waiting=True) for notice in due(START + 2 * DAY, [place()], ()).notices]
+
+    assert due(START + 3 * DAY, [place(**changes)], waiting).withdrawn == (7,)
+    assert due(START + 3 * DAY, [], waiting).withdrawn == (7,)
+    assert due(START + 3 * DAY, [place()], waiting).withdrawn == ()
+
+
 def test_a_later_stage_withdraws_what_still_waits() -> None:
     """Nobody reads of a warning after the throttling."""
     waiting = [sent(notice, 7, waiting=True) for notice in due(START + 24 * DAY, [place()], ()).notices]

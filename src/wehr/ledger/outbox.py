@@ -58,9 +58,16 @@ class Outbox:
             known = [item_of(row) for row in connection.execute(query).mappings()]
             drafts, withdrawn = choose(known)
             self._withdraw(connection, withdrawn, now)
-            keys = {key_of(item) for item in known}
-            added = [draft for draft in drafts if key_of(draft) not in keys]
+            rows = {key_of(item): item for item in known}
+            added = [draft for draft in drafts if key_of(draft) not in rows]
             _insert(connection, added, now)
+            for draft in drafts:
+                blank = rows.get(key_of(draft))
+                if blank is not None and blank.state is State.UNADDRESSED and draft.recipients:
+                    # Somebody to write to has come to be known.
+                    filled = update(outbox).where(outbox.c.id == blank.id).values(**row_of(draft, now))
+                    connection.execute(filled)
+                    added.append(draft)
             return added
 
     def plan_webhooks(

@@ -7,7 +7,7 @@ mail is refused, and no flood of servers makes a flood of mail.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Final
 
 from msgspec import Struct
@@ -50,13 +50,19 @@ def due(now: float, places: Iterable[Place], past: Iterable[Past], manners: Mann
     written: dict[tuple[str, str], list[Past]] = defaultdict(list)
     for notice in past:
         written[notice.tenant, notice.organisation].append(notice)
+    out = {place.ref for some in standing.values() for place in some if place.detected and place.seen}
+    withdrawn = {notice.id for some in written.values() for notice in some if _pointless(notice, out)}
     notices: list[Notice] = []
-    withdrawn: list[int] = []
     for key in sorted(standing):
         one = _Organisation(key, standing[key], written[key], now, manners)
         notices += one.notices()
-        withdrawn += one.withdrawn
-    return Plan(tuple(notices), tuple(withdrawn))
+        withdrawn.update(one.overtaken)
+    return Plan(tuple(notices), tuple(sorted(withdrawn)))
+
+
+def _pointless(notice: Past, out: Set[str]) -> bool:
+    """Whether it waits, and all its servers have been cured, exempted or fallen silent meanwhile."""
+    return notice.waiting and notice.reason in _RANK and out.isdisjoint(notice.servers)
 
 
 class _Episode:
@@ -91,7 +97,7 @@ class _Organisation:
         now: float,
         manners: Manners,
     ) -> None:
-        self.withdrawn: list[int] = []
+        self.overtaken: list[int] = []
         self._key = key
         self._places = sorted(places, key=lambda place: place.ref)
         self._written = written
@@ -141,7 +147,7 @@ class _Organisation:
         rank = max(self._reached(place) for place in episode.members)
         if rank <= episode.rank:
             return
-        self.withdrawn += [notice.id for notice in episode.told if notice.waiting]
+        self.overtaken += [notice.id for notice in episode.told if notice.waiting]
         yield self._notice(LADDER[rank], str(episode.number), episode.members)
 
     def _reached(self, place: Place) -> int:
@@ -165,10 +171,7 @@ class _Organisation:
     def _cure(self, episode: _Episode) -> Iterator[Notice]:
         """The episode is over if a server of it is in compliance and none is out of it."""
         cured = [place for place in self._places if place.ref in episode.named and place.detected is None]
-        if not cured:
-            return
-        self.withdrawn += [notice.id for notice in episode.told if notice.waiting]
-        if not all(notice.waiting or notice.withdrawn for notice in episode.told):
+        if cured and not all(notice.waiting or notice.withdrawn for notice in episode.told):
             yield self._notice(Reason.CURED, str(episode.number), cured)
 
     def _of_floors(self) -> Iterator[Notice]:

@@ -110,10 +110,9 @@ class Round(Struct, frozen=True):
         name = letters.identity(writer, self.secret, "notice", *key, notice.reason, notice.episode)
         root = letters.identity(writer, self.secret, "thread", *key)
         thread = Thread(name, root, previous)
-        letter = self.letter(notice)
         body = b""
         if to:
-            texts = self.texts(notice)
+            letter, texts = self.letter(notice), self.texts(notice)
             body = letters.notice(letter, texts, writer, to, thread=thread, now=self.basis.now)
         episode, servers = notice.episode, notice.servers
         return Draft(Kind.NOTICE, *key, notice.reason.value, episode, to, servers, notice.cves, name, body)
@@ -134,22 +133,22 @@ def look_round(office: Office, store: Store, basis: Basis, tenants: Sequence[str
     return Round(office, basis, found, stopped, store.secret)
 
 
-def choose(
-    one: Round, known: Sequence[Item], most: int | None = None
-) -> tuple[list[Notice], list[int], Callable[[Notice], str]]:
+def choose(one: Round, known: Sequence[Item]) -> tuple[list[Notice], list[int], Callable[[Notice], str]]:
     """What is due, the most urgent first; the ids that are overtaken; what each follows.
+
+    What found nobody to write to is due again, for somebody may be known by now.
 
     Args:
         one: where the servers stand.
         known: all notices there have been.
-        most: no more than this.
     """
     office, now = one.office, one.basis.now
     places = [found.place for found in one.found.values()]
     manners = Manners(gather=office.settings.gather_hours * 3600.0)
-    plan = due(now, places, map(past, known), manners)
+    told = (past(item) for item in known if item.state is not State.UNADDRESSED)
+    plan = due(now, places, told, manners)
     urgency = {reason: -rank for rank, reason in enumerate((Reason.CURED, Reason.FLOOR, *LADDER))}
-    notices = sorted(plan.notices, key=lambda notice: urgency.get(notice.reason, -len(urgency)))[:most]
+    notices = sorted(plan.notices, key=lambda notice: urgency.get(notice.reason, -len(urgency)))
     latest = {
         (item.tenant, item.organisation): item.message_id
         for item in sorted(known, key=lambda item: item.changed)
@@ -163,13 +162,19 @@ def plan_notices(one: Round, outbox: Outbox) -> list[Draft]:
     if outbox.stopped():
         return []
 
-    def draft(known: Sequence[Item]) -> tuple[Iterable[Draft], list[int]]:
-        waiting = sum(item.state is State.WAITING for item in known)
-        room = max(0, one.office.settings.per_hour - waiting)
-        notices, withdrawn, previous = choose(one, known, room)
-        return [one.draft(notice, previous(notice)) for notice in notices], withdrawn
+    def drafted(known: Sequence[Item]) -> tuple[Iterable[Draft], list[int]]:
+        room = one.office.settings.per_hour - sum(item.state is State.WAITING for item in known)
+        notices, withdrawn, previous = choose(one, known)
+        drafts = []
+        for notice in notices:
+            addressed = bool(one.whom_to(notice)[1])
+            if addressed and room <= 0:
+                continue
+            room -= addressed
+            drafts.append(one.draft(notice, previous(notice)))
+        return drafts, withdrawn
 
-    return outbox.plan(Kind.NOTICE, draft, one.basis.now)
+    return outbox.plan(Kind.NOTICE, drafted, one.basis.now)
 
 
 def plan_webhooks(settings: Notices, host: str, outbox: Outbox, now: float) -> None:
