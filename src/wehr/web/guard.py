@@ -68,8 +68,10 @@ class Guard:
         if not self._is_ours(headers.getlist("host")):
             # Or a foreign page could have its own name point here, and read what we answer.
             status, text = 421, "Unknown host name; see web.allowed_hosts."
-        elif "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            status, text = 400, "No text may hold NUL."  # PostgreSQL takes none, and nobody means it
+        elif "\0" in scope["path"]:  # PostgreSQL takes no such text, and nothing is called so
+            status, text = 404, "There is no such page."
+        elif b"%00" in scope["query_string"]:
+            status, text = 400, "No text may hold NUL."
         elif _length(headers) > MOST_BYTES:
             status, text = 413, "A body has 1 MiB at most."
         else:
