@@ -89,6 +89,17 @@ def test_what_is_not_taken_is_sent_again_with_the_same_id(sqlite: Store, tmp_pat
     assert len({headers["webhook-timestamp"] for headers, _ in box.requests}) == 3
 
 
+def test_a_receiver_that_is_away_is_asked_once_a_round(sqlite: Store, tmp_path: Path, box: Hook) -> None:
+    """However much waits for it: nothing else is to wait for its silence."""
+    run(sqlite, tmp_path, box, 0)
+    for number in range(9):
+        sqlite.add_event(Event(START, "cured", name=f"{number}.example.org"))
+    box.answers = [503]
+
+    assert [one.state for one in run(sqlite, tmp_path, box, 1)] == [State.WAITING]
+    assert [one.state for one in run(sqlite, tmp_path, box, 1.01)] == [State.SENT] * 9
+
+
 def test_a_receiver_that_is_gone_for_a_week_is_given_up(sqlite: Store, tmp_path: Path, box: Hook) -> None:
     """And only then; a secret that cannot be read is mended in time."""
     run(sqlite, tmp_path, box, 0)

@@ -192,6 +192,13 @@ class Outbox:
                 carrying.write_events(connection, [_event(item, kind, now, said)])
             return result.rowcount == 1
 
+    def postpone(self, target: str, now: float, due: float) -> None:
+        """Let all that waits for a webhook wait for the same time: it is away, and others are not to wait."""
+        rest = (outbox.c.kind == Kind.WEBHOOK) & (outbox.c.organisation == target)
+        waiting = rest & (outbox.c.state == State.WAITING) & (outbox.c.held_until <= now)
+        with self._store._write() as connection:  # noqa: SLF001
+            connection.execute(update(outbox).where(waiting, outbox.c.due < due).values(due=due))
+
     def sweep(self, now: float) -> list[Item]:
         """Settle what nodes that died left between handing over and the answer; tells what is doubtful."""
         with _alone(self._store) as connection:

@@ -132,6 +132,8 @@ class Courier:
             # What was only passed on, or stopped, has not failed.
             due = now if errand.passed else now + wait(item.attempts)
             self._outbox.finish(item, errand.state, now, said=errand.said, due=due)
+            if item.kind is Kind.WEBHOOK and errand.state is State.WAITING:
+                self._outbox.postpone(item.organisation, now, due)
             for address, why in errand.refused.items() if item.kind is Kind.NOTICE else ():
                 self._outbox.stop_contact(address, now, why)
             self._unnoted.pop(0)
