@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from threading import Event
 
 import pytest
 
@@ -27,6 +29,9 @@ def place(address: str) -> list[object]:
         (LATER, NOBODY, HostName(later=True)),
         ("192.0.2.1", place("192.0.2.1"), NO_NAME),
         ("mail\r\nRSET", place("192.0.2.1"), NO_NAME),
+        ("mx.example.org (by mx.example.net)", place("192.0.2.1"), NO_NAME),
+        ("mail..example.com", place("192.0.2.1"), NO_NAME),
+        ("x" * 64 + ".example.com", place("192.0.2.1"), NO_NAME),
     ],
 )
 def test_a_name_leads_back_to_its_address(
@@ -44,16 +49,36 @@ def test_a_name_leads_back_to_its_address(
     assert asyncio.run(look_up("192.0.2.1")) == found
 
 
-def test_a_slow_dns_does_not_keep_a_client_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has no name for now, and its name may come later."""
+def test_an_address_that_leads_to_the_root_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner may write so into the DNS; it is served as whoever has none."""
+    monkeypatch.setattr(socket, "getnameinfo", lambda *_: (".", "0"))
+    assert asyncio.run(look_up("192.0.2.1")) == NO_NAME
 
-    async def never(*_: object) -> tuple[str, str]:
-        await asyncio.sleep(60)
-        return "", ""
 
-    async def run() -> HostName:
-        monkeypatch.setattr(asyncio.get_running_loop(), "getnameinfo", never)
-        return await look_up("192.0.2.1")
-
+@pytest.fixture(name="hanging")
+def _hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A DNS that gives no answer until the test is over."""
+    over = Event()
+    monkeypatch.setattr(socket, "getnameinfo", lambda *_: over.wait(60) and NOBODY)
     monkeypatch.setattr("wehr.doors.smtp.names._PATIENCE", 0.01)
-    assert asyncio.run(run()) == HostName(later=True)
+    yield
+    over.set()
+
+
+@pytest.mark.usefixtures("hanging")
+def test_a_slow_dns_does_not_keep_a_client_waiting() -> None:
+    """It has no name for now, and its name may come later."""
+    assert asyncio.run(look_up("192.0.2.1")) == HostName(later=True)
+
+
+@pytest.mark.usefixtures("hanging")
+def test_a_slow_dns_does_not_keep_others_waiting() -> None:
+    """Strangers choose who answers for their addresses; what else the loop needs threads for goes on."""
+
+    async def run() -> int:
+        await asyncio.gather(*(look_up(f"192.0.2.{number}") for number in range(200)))
+        async with asyncio.timeout(20):
+            await asyncio.get_running_loop().getaddrinfo("localhost", 25)
+            return await asyncio.to_thread(lambda: 1)
+
+    assert asyncio.run(run()) == 1
