@@ -202,6 +202,29 @@ def test_what_is_no_http_is_told_and_cut_off(data: bytes) -> None:
     assert [event for event, _ in said] == [Event.PROTOCOL_ERROR]
 
 
+def test_a_body_with_two_lengths_ends_the_connection() -> None:
+    """Somebody on the way may have seen another end of it: what follows is nobody's request."""
+    two = b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    gate = RecordingGate()
+    session = _session(gate)
+    found = answers(session.receive(b"POST /v1/decide HTTP/1.1\r\nHost: wehr\r\n" + two + ASKED))
+
+    assert [it.status for it in found] == [400]
+    assert session.closed
+    assert not gate.asked
+
+
+def test_a_complaint_about_a_head_request_has_no_body() -> None:
+    """It would be taken for the next answer."""
+    session = _session()
+    head = b"HEAD /v1/decide HTTP/1.1\r\nHost: wehr\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = session.receive(head + b"no chunk\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"\r\n\r\n")
+    assert session.closed
+
+
 @given(st.binary(max_size=200), st.integers(0, 400))
 @example(b"", 0)
 def test_bytes_of_any_kind_do_no_harm(noise: bytes, place: int) -> None:

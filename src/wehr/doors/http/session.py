@@ -22,6 +22,8 @@ MAX_AT_ONCE = 100
 MAX_UPLOAD = 256 << 20
 """Bytes of a body, kept or not: by then it is an attempt to keep us busy."""
 
+_AMBIGUOUS = frozenset((b"content-length", b"transfer-encoding"))
+"""With both of them, somebody on the way may have seen another end of the body (RFC 9112 section 6.1)."""
 # RFC 9112 section 3.2.2: a server takes absolute-form too.
 _ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 
@@ -78,7 +80,10 @@ class HttpSession:
         try:
             event = self._http.next_event()
         except h11.RemoteProtocolError as error:
-            return self._complaint(error)
+            # 501 for an encoding that we lack is the client's affair as well.
+            return self._complaint(
+                error.error_status_hint if error.error_status_hint < 500 else 400, str(error)
+            )
         if event is not h11.NEED_DATA:
             return self._take(event)
         if self._http.they_are_waiting_for_100_continue:
@@ -89,6 +94,8 @@ class HttpSession:
         match event:
             case h11.Request():
                 self._request = event
+                if _AMBIGUOUS.issubset(name for name, _ in event.headers):
+                    return self._complaint(400, "both Content-Length and Transfer-Encoding")
             case h11.Data(data=data):
                 self._keep(data)
             case h11.EndOfMessage():
@@ -146,9 +153,10 @@ class HttpSession:
             self.closed = True
         return sent
 
-    def _complaint(self, error: h11.RemoteProtocolError) -> bytes:
+    def _complaint(self, status: int, why: str) -> bytes:
         """Who does not speak HTTP is told so, and that is the end."""
         self.closed = True
-        status = error.error_status_hint if error.error_status_hint < 500 else 400
-        response = self._refuse(Refused(status, str(error)))
-        return self._send(response) if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE} else b""
+        response = self._refuse(Refused(status, why))
+        if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            return b""
+        return self._send(response, with_body=self._request is None or self._request.method != b"HEAD")
