@@ -14,15 +14,17 @@ import pytest
 import xarf
 from jinja2 import TemplateError
 from msgspec.structs import replace
-from notice_stories import START, server
+from notice_stories import DAY, START, server
 
 from wehr.notices import letters
 from wehr.notices.attachments import COLUMNS, table
 from wehr.notices.attachments import xarf as report
 from wehr.notices.letters import Thread, Writer
 from wehr.notices.render import Letter, Templates, layout, to_html
+from wehr.notices.servers import Server
 from wehr.notices.settings import LANGUAGES, Language
 from wehr.notices.types import Reason
+from wehr.policy.timeline import Entry as Stage
 
 WRITER = Writer(
     "postmaster@receiver.test", "hilfe@receiver.test", "Müller & Söhne <GmbH>", "mx.receiver.test"
@@ -129,8 +131,8 @@ def test_what_the_administrators_are_told(language: Language) -> None:
             "let in at once",
         ),
         "de": (
-            "ab dem 30. November 2025 verzögern wir E-Mails 5 Minuten je Stunde",
-            "ab dem 9. Januar 2026 verzögern wir E-Mails 30 Minuten je Stunde und weisen sie weitere 5",
+            "ab dem 30. November 2025 verzögern wir E-Mails während 5 Minuten jeder Stunde",
+            "ab dem 9. Januar 2026 verzögern wir E-Mails während 30 Minuten jeder Stunde und weisen sie",
             "ab dem 8. Februar 2026 weisen wir alle E-Mails ab",
             "sofort wieder angenommen",
         ),
@@ -261,6 +263,23 @@ def test_a_subject_holds_no_line_break() -> None:
     found = message(letter(servers=(server(name="a\r\nBcc: x@example.net"),)))
 
     assert found["Bcc"] is None
+
+
+def test_german_declines() -> None:
+    """One server and many, in the subject and in the text."""
+
+    def subject(reason: Reason, *servers: Server) -> str:
+        return TEMPLATES.notice(letter(reason, servers=servers), "de").subject
+
+    assert subject(Reason.DETECTED, server()) == "mail.example.org ist veraltet"
+    assert subject(Reason.DETECTED, *_MANY) == "3 Mailserver von müller.example sind veraltet"
+    assert (
+        subject(Reason.THROTTLED, *_MANY)
+        == "E-Mails von 3 Mailservern von müller.example werden jetzt verzögert"
+    )
+    minute = Stage(2, START + DAY, None, 1, 0, current=False)
+    text = TEMPLATES.notice(letter(servers=(server(stages=(minute,)),)), "de").text
+    assert "während 1 Minute jeder Stunde" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
