@@ -11,6 +11,7 @@ import postfix
 import pytest
 from postfix import Peer, Postfix, free_port
 from running import Receiver, receiver, until
+from structlog.testing import capture_logs
 
 pytestmark = [pytest.mark.mta, pytest.mark.xdist_group("mta")]
 
@@ -80,28 +81,25 @@ def test_a_blocked_server_is_refused_at_rcpt(mx: Postfix, wehr: Receiver) -> Non
     assert wehr.service.doors["policy_service"].counters.refused_5xx == 4
 
 
-def test_what_is_refused_stands_in_log_and_history(
-    mx: Postfix, wehr: Receiver, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_refused_stands_in_log_and_history(mx: Postfix, wehr: Receiver) -> None:
     """Once a transaction, by Postfix's ``instance``; the server was last seen when its headers were."""
     _block(mx, wehr)
     store = wehr.service.memory._carrier.store
     assert store is not None
-    capsys.readouterr()
-    with _session(mx, BAKERY) as client:
+    with capture_logs() as logged, _session(mx, BAKERY) as client:
         for _ in range(2):
             client.mail("a@example.com")
             assert [client.rcpt(f"{name}@example.org")[0] for name in "bc"] == [550, 550]
             client.rset()
 
-    lines = [line for line in capsys.readouterr().out.splitlines() if "message refused" in line]
+    lines = [line for line in logged if line["event"] == "message refused"]
     until(lambda: any(len(store.history(it.ref)) == 5 + 2 for it in store.servers()))
     (server,) = store.servers()
     early = store.history(server.ref)[:2]
     assert {(row.door, row.relation, row.line) for row in early} == {("policy_service", "none", "")}
     assert len({row.queue_id for row in early}) == 2
     assert len(lines) == 2
-    assert all("early=True" in line for line in lines)
+    assert all(line["early"] for line in lines)
     assert server.state.last_seen == wehr.clock.now - 60
 
 

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from wehr.doors.clients import Busy, Clients, Terms
 from wehr.service.known_clients import KnownClients
@@ -42,10 +43,9 @@ def test_a_file_that_is_not_whole_is_passed_over(tmp_path: Path, damage: bytes |
     assert asyncio.run(lived(tmp_path, 1)) == {}
 
 
-def test_a_folder_that_cannot_be_written_stops_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     """One line is logged."""
     folder = tmp_path / "gone"
-    assert list(asyncio.run(lived(folder, 1, "192.0.2.1"))) == ["192.0.2.1"]
-    assert "cannot be kept" in capsys.readouterr().out
+    with capture_logs() as logged:
+        assert list(asyncio.run(lived(folder, 1, "192.0.2.1"))) == ["192.0.2.1"]
+    assert any("cannot be kept" in line["event"] for line in logged)

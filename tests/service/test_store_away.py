@@ -1,9 +1,11 @@
 """The store is away in every way there is: mail flows, decisions stay, and all is caught up later."""
 
+import asyncio
 import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import messages
@@ -134,18 +136,29 @@ def test_sqlite_is_away(spoil: str, mend: str, tmp_path: Path, monkeypatch: pyte
     with receiver(tmp_path, time.time(), "enforce", AT_ONCE) as wehr:
         assert ask(wehr) == "550"
         until(lambda: stored(url) == 1)
-        if "BEGIN" in spoil:
-            other = sqlite3.connect(tmp_path / "wehr.sqlite", isolation_level=None)
-        else:
-            store = wehr.service.memory._carrier.store
-            assert store is not None
-            other = store._engine.raw_connection().driver_connection
-        other.execute(spoil)
+        other = sqlite3.connect(tmp_path / "wehr.sqlite", isolation_level=None)
+        run = other.execute if "BEGIN" in spoil else partial(_run_inside, wehr)
+        run(spoil)
         for number in range(MANY):
             assert ask(wehr) == "550"
             assert ask(wehr, host=f"new{number}.example.com") == "550"
-        other.execute(mend)
+        run(mend)
+        other.close()
         until(lambda: stored(url) == 1 + 2 * MANY)
+
+
+def _run_inside(wehr: Receiver, statement: str) -> None:
+    """Run a statement on the node's own connection, in the one thread that it belongs to."""
+    memory = wehr.service.memory
+    store = memory._carrier.store
+    assert store is not None
+
+    def run() -> None:
+        connection = store._engine.raw_connection()
+        connection.driver_connection.execute(statement)  # type: ignore[union-attr]
+        connection.close()
+
+    asyncio.run_coroutine_threadsafe(memory._in_thread(run), wehr.loop).result(30)
 
 
 def test_a_node_starts_from_its_snapshot(

@@ -82,7 +82,7 @@ def test_the_loop_shows_that_it_runs(notified: socket.socket, monkeypatch: pytes
 def test_a_service_tells_its_whole_life(tmp_path: Path, notified: socket.socket, workers: int) -> None:
     """Ready, reloading and ready again, stopping; of workers the supervisor alone speaks."""
     config = tmp_path / "wehr.toml"
-    config.write_text("")
+    config.write_text("web.listen = []\n")
     port = free_port()
     run = subprocess.Popen(
         [
