@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import pytest
 from ledger_stories import NEW, OLD, START, at, entry, key_of, sighting
 
-from wehr.ledger.errors import PositionMoved
+from wehr.ledger.errors import PositionMoved, RuleDamaged, StoreUnreadable
 from wehr.ledger.journal import Entry, Position
 from wehr.ledger.memory import reference
 from wehr.ledger.rows import Event
+from wehr.ledger.schema import events, exemptions, pauses
 from wehr.ledger.state import merge, observe
 from wehr.ledger.store import Store
 from wehr.policy.pauses import Pause, QuotaExceeded, request
@@ -208,6 +209,39 @@ def test_exemptions_are_kept_and_can_be_ended(store: Store, opener: Opener) -> N
     store.put_exemption("e1", ended, Event(START, "exemption-ended"))
 
     assert opener().exemptions() == {"e1": ended}
+
+
+@pytest.mark.parametrize("damage", [b"{", b'{"since":1}', b'{"since":"2026-01-01T00:00:00Z","reason":""}'])
+def test_an_exemption_that_cannot_be_read_is_named_with_the_remedy(store: Store, damage: bytes) -> None:
+    """Whoever asks hears which one it is; the check goes on and names it, too."""
+    exemption = Exemption(datetime.fromtimestamp(START, UTC), "known partner", server="mail.example.org")
+    store.put_exemption("e1", exemption, Event(START, "exemption-added"))
+    with store.writing() as connection:
+        connection.execute(exemptions.update().values(value=damage))
+    with pytest.raises(RuleDamaged, match=r"exemption e1 .*cannot be read.*wehr store restore"):
+        store.exemptions()
+    assert any(line.startswith("exemption e1: ") for line in store.check())
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"id":"p1"}'])
+def test_a_pause_that_cannot_be_read_is_named_and_not_written_over(store: Store, damage: bytes) -> None:
+    """Nor is a new one counted against a quota that nobody knows."""
+    pause = Pause("p1", "default", START, 10, START)
+    store.change_pauses(lambda old: (*old, pause), Event(START, "pause-added"))
+    with store.writing() as connection:
+        connection.execute(pauses.update().values(value=damage))
+    with pytest.raises(RuleDamaged, match="pause p1"):
+        store.change_pauses(lambda old: (), Event(START, "pause-cancelled"))
+    assert any(line.startswith("pause p1: ") for line in store.check())
+
+
+def test_an_event_that_cannot_be_read_is_damage_of_the_store(store: Store) -> None:
+    """It is told in this room's words, with the store's name."""
+    store.add_event(Event(START, "test"))
+    with store.writing() as connection:
+        connection.execute(events.update().values(detail="{"))
+    with pytest.raises(StoreUnreadable, match="restore a backup"):
+        store.events()
 
 
 def test_the_secret_is_shared_by_all_who_open_it(store: Store, opener: Opener) -> None:

@@ -22,7 +22,7 @@ from wehr.ledger.condense import (
     read_digest,
     read_digests,
 )
-from wehr.ledger.errors import JournalBusy, PositionMoved, StoreAway
+from wehr.ledger.errors import JournalBusy, PositionMoved, RuleDamaged, StoreAway
 from wehr.ledger.journal import Position, lock_folder, read_batch, segment_path, segments
 from wehr.ledger.memory import Ledger
 from wehr.ledger.rows import Changes
@@ -41,7 +41,8 @@ class Learned(Struct, frozen=True):
     """What a step brought: entries carried in (``more``: there are more), and what others wrote.
 
     ``away`` is why the store could not be reached, "" if it could. ``pauses`` and ``exemptions`` are all
-    there are, and ``past`` is which ladders have been in force: None if none of them has changed.
+    there are, and ``past`` is which ladders have been in force: None if none of them has changed, or if one
+    of them cannot be read, and ``damaged`` says which.
     """
 
     carried: int = 0
@@ -51,6 +52,7 @@ class Learned(Struct, frozen=True):
     past: Past | None = None
     away: str = ""
     more: bool = False
+    damaged: str = ""
 
 
 class Carrier:
@@ -217,13 +219,18 @@ class Carrier:
 
     def _learn(self, store: Store, carried: int) -> Learned:
         changes = store.changes(self._seen_change)
-        pauses, exemptions, past = None, None, None
+        self._seen_change = changes.upto
+        learned = Learned(carried, changes)
         if changes.rules != self._seen_rules:
-            # Read after the number: what comes in between is read again next time, never missed.
-            pauses, exemptions = store.pauses(), tuple(store.exemptions().values())
-            past = store.past()
-        self._seen_change, self._seen_rules = changes.upto, changes.rules
-        return Learned(carried, changes, pauses, exemptions, past)
+            # Read after the number: what comes in between is read again next time, never missed. And so is
+            # what is damaged, until somebody has put it right.
+            try:
+                pauses, exemptions = store.pauses(), tuple(store.exemptions().values())
+                learned = Learned(carried, changes, pauses, exemptions, store.past())
+            except RuleDamaged as error:
+                return replace(learned, damaged=str(error))
+        self._seen_rules = changes.rules
+        return learned
 
     def _tidy(self, done: Position) -> None:
         """Remove the segments that are wholly in the store; one with damage is kept aside."""

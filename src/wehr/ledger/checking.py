@@ -92,9 +92,14 @@ def _rules(connection: Connection) -> Iterator[str]:
     for table, word in ((pauses, "pause"), (exemptions, "exemption")):
         for row in connection.execute(select(table.c.id, table.c.value).order_by(table.c.id)):
             value = told.pop((word, row.id), None)
+            try:
+                kept = msgspec.json.decode(row.value)
+            except msgspec.DecodeError as error:
+                yield f"{word} {row.id}: it cannot be read: {error}"
+                continue
             if value is None:
                 yield f"{word} {row.id}: no event tells of it"
-            elif value != msgspec.json.decode(row.value):
+            elif value != kept:
                 yield f"{word} {row.id}: it is not what its last event made it"
     for word, ident in told:
         yield f"{word} {ident}: its events tell of it, and it is not there"

@@ -9,6 +9,10 @@ class StoreUnreadable(LedgerError):
     """The store exists but is damaged or is not Wehr's. It has not been touched."""
 
 
+class RuleDamaged(StoreUnreadable):
+    """A pause, an exemption or the ladders in the store cannot be read: nobody knows whom they spare."""
+
+
 class StateDamaged(LedgerError, ValueError):
     """A server's stored state cannot be read."""
 

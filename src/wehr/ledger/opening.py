@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -70,7 +71,7 @@ def translated(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except StateDamaged as error:
+    except (StateDamaged, msgspec.MsgspecError) as error:
         raise StoreUnreadable(f"{name}: {error}; {_REMEDY}") from error
     except (DBAPIError, sqlite3.Error) as error:
         why = " ".join(str(getattr(error, "orig", error)).split())

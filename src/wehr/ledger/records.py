@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, func, or_, select
 
 from wehr.ledger import carrying
 from wehr.ledger.database import Database
+from wehr.ledger.errors import RuleDamaged
 from wehr.ledger.rows import Event, ServerRow, SightingRow, Tally
 from wehr.ledger.schema import events, exemptions, meta, metadata, pauses, servers, sightings, tallies
 from wehr.ledger.state import DAY, unpack_state
@@ -24,7 +25,8 @@ _PAST: Final = "past"
 class Records(Database):
     """The books: servers, their history, counts, events, and the rules that people make.
 
-    Each method is one transaction; any may raise `StoreAway` (try again later) or `StoreUnreadable`.
+    Each method is one transaction; any may raise `StoreAway` (try again later) or `StoreUnreadable`, and
+    those that read rules `RuleDamaged`.
     """
 
     # What is asked
@@ -114,8 +116,8 @@ class Records(Database):
             if value is not None:
                 query = query.where(column == value)
         with self._read() as connection:
-            rows = connection.execute(query.order_by(events.c.id.desc()).limit(limit)).mappings().all()
-        return [_event(row) for row in rows]
+            rows = connection.execute(query.order_by(events.c.id.desc()).limit(limit)).mappings()
+            return [_event(row) for row in rows]
 
     def count(self) -> dict[str, int]:
         """The number of rows per table."""
@@ -133,10 +135,16 @@ class Records(Database):
             return _pauses(connection)
 
     def exemptions(self) -> dict[str, Exemption]:
-        """All exemptions by id, ended ones too."""
+        """All exemptions by id, ended ones too.
+
+        Raises:
+            RuleDamaged: one cannot be read.
+        """
         query = select(exemptions.c.id, exemptions.c.value).order_by(exemptions.c.id)
         with self._read() as connection:
-            return {row[0]: msgspec.json.decode(row[1], type=Exemption) for row in connection.execute(query)}
+            return {
+                row[0]: _rule(row[1], Exemption, f"exemption {row[0]}") for row in connection.execute(query)
+            }
 
     def past(self) -> Past:
         """Which ladders have been in force, and since when."""
@@ -213,13 +221,23 @@ class Records(Database):
 
 
 def _pauses(connection: Connection) -> tuple[Pause, ...]:
-    query = select(pauses.c.value).order_by(pauses.c.id)
-    return tuple(msgspec.json.decode(row[0], type=Pause) for row in connection.execute(query))
+    query = select(pauses.c.id, pauses.c.value).order_by(pauses.c.id)
+    return tuple(_rule(row[1], Pause, f"pause {row[0]}") for row in connection.execute(query))
 
 
 def _past(connection: Connection) -> Past:
     value = connection.execute(select(meta.c.value).where(meta.c.name == _PAST)).scalar()
-    return Past() if value is None else msgspec.json.decode(value, type=Past)
+    return Past() if value is None else _rule(value, Past, "the list of ladders")
+
+
+def _rule(value: bytes | str, kind: type[_T], what: str) -> _T:
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except msgspec.MsgspecError as error:
+        raise RuleDamaged(
+            f"{what} in the store cannot be read ({error}); restore a backup with 'wehr store restore', or "
+            "put it right by what 'wehr events --json' tells of it"
+        ) from error
 
 
 def _telling(event: Event, word: str, value: Pause | Exemption, ident: str, tenant: str) -> Event:

@@ -76,8 +76,8 @@ class Memory:
     """The ledger of one worker, and all that keeps it true. Owned by one event loop.
 
     ``secret``, ``pauses``, ``exemptions`` and ``past`` are the fleet's; ``doubt`` says why nothing may be
-    refused, "" if it may: nothing is known, or the clock is wrong. ``changed`` is called when one of them is
-    another one.
+    refused, "" if it may: nothing is known, or not whom to spare, or the clock is wrong. ``changed`` is
+    called when one of them is another one.
     """
 
     def __init__(
@@ -103,6 +103,8 @@ class Memory:
         self._away = False
         self._ignorant = ""
         self._clock_wrong = ""
+        self._unread = ""
+        """Which pause, exemption or ladder cannot be read: those whom it spares must not be refused."""
         self._complete = True
         self._clock_due = 0.0
         self._snapshot_due = 0.0
@@ -127,7 +129,7 @@ class Memory:
     @property
     def doubt(self) -> str:
         """Why nothing may be refused."""
-        return self._ignorant or self._clock_wrong
+        return self._ignorant or self._unread or self._clock_wrong
 
     def figures(self) -> Figures:
         """How the journal and the store stand."""
@@ -306,8 +308,15 @@ class Memory:
             self._changed()
 
     def _take_rules(self, learned: Learned) -> None:
+        if learned.damaged:
+            self._error("nobody is refused until this is put right", error=learned.damaged)
+            if self._unread != learned.damaged:
+                self._unread = learned.damaged
+                self._changed()
+            return
         if learned.pauses is not None and learned.exemptions is not None:
             self.pauses, self.exemptions = learned.pauses, learned.exemptions
+            self._unread = ""
         elif learned.past is None:
             return
         if learned.past is not None and self._unnoted is None:
@@ -355,7 +364,7 @@ class Memory:
             self._forgot = day
             self.ledger.forget(self.clock())
         idle = self._snapshot is None or self._snapshot.done()
-        if self._worker == 1 and now >= self._snapshot_due and idle:
+        if self._worker == 1 and now >= self._snapshot_due and idle and not self._unread:
             self._snapshot_due = now + _SNAPSHOT_SECONDS
             await self._in_thread(self._adopt)
             self._snapshot = asyncio.create_task(self._guarded(self._keep_snapshot))
