@@ -1,5 +1,6 @@
 """Several workers on one machine: one set of addresses, and nobody notices when one of them dies."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from wehr.doors.milter import MilterClient
 from wehr.evidence import Session
 from wehr.ledger import open_store
 from wehr.service.state_folder import StateFolder
+from wehr.service.workers import Supervisor
 
 CLIENT = Session(client_ip="203.0.113.10", helo="ex01.example.com", recipients=("example.org",))
 HEADERS = [("Received", " " + messages.exchange("15.1.2507.16").partition(": ")[2].partition("\nFrom")[0])]
@@ -124,6 +126,21 @@ def test_workers_that_cannot_start_end_in_one_line(tmp_path: Path) -> None:
     assert run.returncode == 2
     assert run.stderr.count("\n") == 1
     assert "restore a backup" in run.stderr
+
+
+def test_a_worker_that_cannot_be_started_again_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the program is being replaced, say: as soon as it is back, so is the worker."""
+    monkeypatch.setattr("wehr.service.workers._FIRST_DELAY", 0.01)
+    away = ["/nonexistent/program"]
+    last = ["sh", "-c", "echo Ready.; kill -TERM $PPID; read line"]
+    commands = iter([["echo", "Ready."], away, away, last])
+
+    async def run() -> None:
+        await Supervisor(1, lambda _: next(commands), ()).run(lambda: None)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+    assert next(commands, None) is None
 
 
 @pytest.mark.parametrize("beyond", [1, 2])

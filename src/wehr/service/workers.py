@@ -101,7 +101,11 @@ class Supervisor:
             await _either(self._ready[1], self._ending)
         while not self._ending.is_set():
             started = loop.time()
-            code = await self._run_once(number)
+            code: object = None
+            try:
+                code = await self._run_once(number)
+            except OSError as error:  # no memory, no descriptor, or an update under way: it passes
+                code = error.strerror
             if self._ending.is_set():
                 return
             if code == FAILED and not all(event.is_set() for event in self._ready.values()):
