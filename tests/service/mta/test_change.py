@@ -71,6 +71,43 @@ def test_a_second_change_in_the_same_second_has_its_own_backup(tmp_path: Path) -
     assert (first.backup.read_text(), second.backup.read_text()) == ("a", "b")
 
 
+def test_a_link_in_the_place_of_the_backup_is_not_followed(tmp_path: Path) -> None:
+    """Who may write into the folder could have root write anywhere."""
+    file, victim = tmp_path / "main.cf", tmp_path / "victim"
+    file.write_text("a")
+    (tmp_path / f"main.cf.wehr-{STAMP}").symlink_to(victim)
+    (written,) = apply(_plan(Change(file, "a", "b")), NOW)
+    assert not victim.exists()
+    assert written.backup == tmp_path / f"main.cf.wehr-{STAMP}-2"
+    assert written.backup.read_text() == "a"
+
+
+def test_the_backup_is_the_very_file(tmp_path: Path) -> None:
+    """Not a copy, that others could read before it has the mode, and that lacks what no copy keeps."""
+    file = tmp_path / "main.cf"
+    file.write_text("a")
+    before = file.stat()
+    (written,) = apply(_plan(Change(file, "a", "b")), NOW)
+    assert written.backup
+    assert os.path.samestat(written.backup.stat(), before)
+
+
+def test_a_change_that_cannot_be_written_leaves_no_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk: everything is as it was."""
+    file = tmp_path / "main.cf"
+    file.write_text("a")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device", str(file))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CannotChange, match="No space left on device; nothing is changed"):
+        apply(_plan(Change(file, "a", "b")), NOW)
+    assert [it.name for it in tmp_path.iterdir()] == ["main.cf"]
+
+
 def test_what_the_mail_system_does_not_take_is_put_back(tmp_path: Path) -> None:
     """Changed files, new files, backups, modes and times: as before. The checker's words are handed on."""
     file, new = tmp_path / "main.cf", tmp_path / "new"

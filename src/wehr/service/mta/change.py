@@ -2,11 +2,11 @@
 
 import difflib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from msgspec import Struct
@@ -121,16 +121,23 @@ def _write(change: Change, stamp: str) -> Written:
         return Written(file, None)
     if read_text(file) != change.before:
         raise CannotChange(f"{file} was changed meanwhile; try again")
-    backup = file.with_name(f"{file.name}.wehr-{stamp}")
-    number = 1
-    while backup.exists():
-        number += 1
-        backup = file.with_name(f"{file.name}.wehr-{stamp}-{number}")
-    status = file.stat()
-    shutil.copy2(file, backup)
-    os.chown(backup, status.st_uid, status.st_gid)
-    _replace(file, change.after, status)
+    backup = _kept(file, f"{file.name}.wehr-{stamp}")
+    try:
+        _replace(file, change.after, backup.stat())
+    except BaseException:
+        backup.unlink()
+        raise
     return Written(file, backup)
+
+
+def _kept(file: Path, name: str) -> Path:
+    """A second name for the file, which is all that is left of it once the first one is given away."""
+    for number in count(1):
+        backup = file.with_name(name if number == 1 else f"{name}-{number}")
+        with suppress(FileExistsError):
+            os.link(file, backup)
+            break
+    return backup
 
 
 def _replace(file: Path, text: str, like: os.stat_result | None) -> None:
