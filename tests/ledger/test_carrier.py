@@ -148,7 +148,7 @@ def test_killed_processes_leave_exactly_what_was_answered(
     dice = random.Random(4)  # noqa: S311
     answered: list[str] = []
     paths = os.pathsep.join(path for path in sys.path if path)
-    for life in range(int(os.environ.get("WEHR_TEST_KILLS", "5"))):
+    for life in range(int(os.environ.get("WEHR_TEST_KILLS", "13"))):
         command = [sys.executable, "-c", _WORKER, str(folder), store_url, str(life)]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
