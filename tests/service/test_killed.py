@@ -1,6 +1,6 @@
 """Any process killed at any moment under load: the store ends up with what clients were answered.
 
-WEHR_TEST_KILLS says how many kills; by default it is 13 here and in the carrier test, with each engine: 52 in all.
+WEHR_TEST_KILLS says how many: by default 13 here and 13 in the carrier test, with each engine, 52 in all.
 """
 
 import contextlib
