@@ -134,6 +134,8 @@ def test_preview_as_a_message_and_as_a_page(state: Path) -> None:
     message = run(state, "notices", "preview", "ex01.bakery.example", "--eml").stdout
     assert "Auto-Submitted: auto-generated" in message
     assert "xarf-ex01.bakery.example.json" in message
+    unknown = run(state, "notices", "preview", "mail.clinic.example", "--eml").stdout
+    assert "To: nobody@unknown.invalid" in unknown
     assert "<li>" in run(state, "notices", "preview", "ex01.bakery.example", "--html").stdout
     assert "no server" in run(state, "notices", "preview", "nobody.example", code=2).stderr
     assert (

@@ -24,6 +24,8 @@ from wehr.notices.settings import LANGUAGES, Notices
 from wehr.notices.types import Notice, Reason
 from wehr.service.state_folder import default_state
 
+_NOBODY = "nobody@unknown.invalid"
+"""Stands in a message that is only looked at, where no address is known."""
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
@@ -71,12 +73,11 @@ def preview(
             if row.ref not in one.found:
                 raise BadUse(f"{server}: shows no build, stands behind a relay, or has not been seen lately")
             notice = _imagined(one, row.ref, reason)
-            if eml:
-                sys.stdout.write(
-                    one.draft(notice).body.decode().replace("\r\n", "\n") or "Nobody to write to.\n"
-                )
-                return
             _, to = one.whom_to(notice)
+            if eml:
+                message = one.message(notice, to or (_NOBODY,))
+                sys.stdout.write(message.decode("ascii").replace("\r\n", "\n"))
+                return
             for text in one.texts(notice):
                 if language in (None, text.language):
                     if not html:

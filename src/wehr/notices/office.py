@@ -102,20 +102,33 @@ class Round(Struct, frozen=True):
             self.office.templates.notice(letter, language) for language in self.office.book.language(whom)
         )
 
+    def message(self, notice: Notice, to: Sequence[str], previous: str = "") -> bytes:
+        """The notice as it is sent; ``previous`` is the Message-ID of the one before it."""
+        thread = Thread(self._identity(notice), self._identity(notice, whole=True), previous)
+        letter, texts = self.letter(notice), self.texts(notice)
+        return letters.notice(letter, texts, self.office.writer, to, thread=thread, now=self.basis.now)
+
     def draft(self, notice: Notice, previous: str = "") -> Draft:
         """The notice as it goes into the outbox; without recipients if there is nobody to write to."""
         _, to = self.whom_to(notice)
+        return Draft(
+            Kind.NOTICE,
+            notice.tenant,
+            notice.organisation,
+            notice.reason.value,
+            notice.episode,
+            to,
+            notice.servers,
+            notice.cves,
+            self._identity(notice),
+            self.message(notice, to, previous) if to else b"",
+        )
+
+    def _identity(self, notice: Notice, *, whole: bool = False) -> str:
+        """The Message-ID of a notice, or that under which all to its organisation stand."""
         key = (notice.tenant, notice.organisation)
-        writer = self.office.writer
-        name = letters.identity(writer, self.secret, "notice", *key, notice.reason, notice.episode)
-        root = letters.identity(writer, self.secret, "thread", *key)
-        thread = Thread(name, root, previous)
-        body = b""
-        if to:
-            letter, texts = self.letter(notice), self.texts(notice)
-            body = letters.notice(letter, texts, writer, to, thread=thread, now=self.basis.now)
-        episode, servers = notice.episode, notice.servers
-        return Draft(Kind.NOTICE, *key, notice.reason.value, episode, to, servers, notice.cves, name, body)
+        parts = ("thread", *key) if whole else ("notice", *key, notice.reason, notice.episode)
+        return letters.identity(self.office.writer, self.secret, *parts)
 
 
 def look_round(office: Office, store: Store, basis: Basis, tenants: Sequence[str]) -> Round:
