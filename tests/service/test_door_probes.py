@@ -117,3 +117,22 @@ def test_the_probe_counts_from_ones_own_side_only() -> None:
     assert not is_probe([], own, own=True)
     assert not is_probe([b"from a by b with SMTP", *trace], own, own=True)
     assert REPLY.startswith("550 5.7.")
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "from relay.example.com by mx.example.org with SMTP for <' by doctor.wehr.invalid '@example.org>",
+        "from x (HELO by doctor.wehr.invalid ) (203.0.113.10) by mx.example.org with SMTP",
+        f"{TRACE} by mx.example.org with SMTP",
+        "from doctor.wehr.invalid (unknown [203.0.113.10]) by doctor.wehr.invalid with ESMTP id probe",
+    ],
+)
+def test_what_a_stranger_can_have_one_of_ones_own_relays_write_is_no_probe(stamp: str) -> None:
+    """His words in the relay's field: the relay would bounce his mail to whom he names as its sender."""
+    assert not is_probe([stamp.encode()], STRANGER, own=True)
+
+
+def test_a_probe_may_be_folded() -> None:
+    """By a mail system on the way."""
+    assert is_probe([b" " + TRACE.replace(" by ", "\r\n\tby ").encode()], STRANGER, own=True)
