@@ -1,4 +1,4 @@
-"""What each reason comes to: reply, texts, metric label and documentation. One table, closed."""
+"""What each reason comes to: reply and texts. One table, closed."""
 
 import re
 from datetime import UTC, datetime
@@ -88,16 +88,6 @@ SOFTWARE = {
     "smartermail": "SmarterMail server",
 }
 """How replies call a software; what is not here is a ``mail server``: no stamped name gets into a reply."""
-
-
-def metric_label(reason: Reason) -> str:
-    """The reason as the value of a metric's label."""
-    return reason.value.replace("-", "_")
-
-
-def docs_anchor(reason: Reason) -> str:
-    """Where the reason is explained, inside the documentation of the policy."""
-    return f"policy.md#reason-{reason.value}"
 
 
 def reply(

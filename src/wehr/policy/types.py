@@ -27,7 +27,10 @@ class Action(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a decision was taken. A closed set: each member has its text, metric label and documentation."""
+    """Why a decision was taken. A closed set; each has its text in `replies.TABLE` and a part of the docs.
+
+    The value itself is the label in /metrics, the column in the history and what the page and API show.
+    """
 
     # accepted: not a case for Wehr
     AUTHENTICATED = "authenticated"
