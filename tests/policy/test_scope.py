@@ -7,7 +7,7 @@ import pytest
 from policy_cases import SERVER
 
 from wehr.evidence.types import Session
-from wehr.policy.scope import Connector, Exemption, Scope, Scoping, Tenant, exemption_stops
+from wehr.policy.scope import Connector, Exemption, Scope, Scoping, Tenant, exemption_stops, spellings
 from wehr.policy.types import Mode, Reason, ServerKey, Stop
 
 NORTH = Tenant("north", ("north.example", ".north.example"), Mode.ENFORCE)
@@ -51,6 +51,30 @@ def test_the_dot_of_the_root_makes_no_other_name():
 
     assert scopes(tenants=(rooted,), recipients=("north.example",))[0].tenant == "rooted"
     assert scopes(tenants=(rooted,), recipients=("x.west.example",))[0].tenant == "rooted"
+
+
+@pytest.mark.parametrize("written", ["b\u00fccher.example", "B\u00dcCHER.example.", "xn--bcher-kva.example"])
+@pytest.mark.parametrize("recipient", ["b\u00fccher.example", "xn--bcher-kva.example"])
+def test_a_tenant_domain_is_found_in_either_of_its_spellings(written: str, recipient: str):
+    """An envelope has U-labels where SMTPUTF8 was asked for, A-labels everywhere else."""
+    tenant = Tenant("books", (written,))
+    below = Tenant("books", (f".{written}",))
+
+    assert scopes(tenants=(tenant,), recipients=(recipient,))[0].tenant == "books"
+    assert scopes(tenants=(below,), recipients=(f"www.{recipient}",))[0].tenant == "books"
+    assert scopes(tenants=(below,), recipients=(recipient,))[0].tenant == "default"
+
+
+@pytest.mark.parametrize("domain", ["_tcp.north.example", "xn--zzzzzz.example", "a_b.example", ""])
+def test_a_domain_without_another_spelling_stays_what_it_is(domain: str):
+    """What a mail system takes mail for need not be a host's name, nor an A-label of today."""
+    assert spellings(domain) == {domain}
+
+
+def test_a_tenant_domain_of_impossible_letters_is_an_error_of_the_configuration():
+    """It names the domain."""
+    with pytest.raises(ValueError, match="is no domain"):
+        Tenant("books", ("b\u00fc cher.example",))
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated
 
+import idna
 from msgspec import Meta, Struct
 
 from wehr.evidence.types import Session
@@ -28,6 +30,10 @@ class Tenant(Struct, frozen=True, forbid_unknown_fields=True):
     mode: Annotated[
         Mode | None, Meta(description="off, report, simulate or enforce; unset: the policy's.")
     ] = None
+
+    def __post_init__(self) -> None:
+        for domain in self.domains:
+            spellings(domain)
 
 
 class Connector(Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,7 +116,10 @@ class Scoping:
         self._mode = mode
         self._tenants = {tenant.name: tenant for tenant in tenants}
         self._domains = {
-            domain.lower().rstrip("."): tenant for tenant in tenants for domain in tenant.domains
+            spelling: tenant
+            for tenant in tenants
+            for domain in tenant.domains
+            for spelling in spellings(domain)
         }
         self._connectors = [(item, [read_network(text) for text in item.networks]) for item in connectors]
         self._own = [read_network(text) for text in own]
@@ -188,6 +197,25 @@ def exemption_stops(
         until = item.until.timestamp() if item.until else None
         stops.append(Stop(item.since.timestamp(), until, Reason.EXEMPT if excused else None))
     return tuple(stops)
+
+
+def spellings(domain: str) -> frozenset[str]:
+    """How a recipient domain stands in envelopes: in U-labels (RFC 6531) and in A-labels (RFC 5890).
+
+    Raises:
+        ValueError: its letters are none of a domain's (RFC 5892).
+    """
+    name = domain.lower().rstrip(".")
+    dot, name = ("." if name.startswith(".") else ""), name.removeprefix(".")
+    try:
+        ascii_only = name if name.isascii() else idna.encode(name, uts46=True).decode()
+    except idna.IDNAError as error:
+        raise ValueError(f"{domain!r} is no domain: {error}") from None
+    found = {dot + ascii_only}
+    if "xn--" in ascii_only:
+        with suppress(idna.IDNAError):  # A-labels from before IDNA 2008 have no other form
+            found.add(dot + idna.decode(ascii_only))
+    return frozenset(found)
 
 
 def under(name: str, domain: str) -> bool:
