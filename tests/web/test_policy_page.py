@@ -84,6 +84,17 @@ def test_what_cannot_be_asked_is_said_on_the_page(asked: str, tmp_path: Path) ->
     assert 'role="alert"' in answer.text
 
 
+@pytest.mark.parametrize("day", ["<b>soon</b>", "100%d", "%(day)s"])
+def test_what_was_asked_is_repeated_as_text(day: str, tmp_path: Path) -> None:
+    """No part of an address becomes markup, or a pattern to be filled in."""
+    with browsing(tmp_path) as browser:
+        answer = browser.get("/policy/what-if", params={"floor_builds": "15.1", "floor_since": day})
+
+    assert answer.status_code == 400
+    assert "<b>soon" not in answer.text
+    assert day.replace("<", "&lt;").replace(">", "&gt;") in answer.text.partition('role="alert"')[2]
+
+
 def test_a_plan_changes_nothing_that_was_not_asked_for() -> None:
     """Each field by itself."""
     policy = Policy()

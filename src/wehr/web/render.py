@@ -49,8 +49,9 @@ def _environment(language: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # Not the new style: that marks whatever is translated as safe, even what a visitor wrote.
     environment.install_gettext_translations(  # type: ignore[attr-defined]
-        translations(language), newstyle=True
+        translations(language), newstyle=False
     )
     environment.globals.update(static=static_url, language=language, languages=LANGUAGES)
     environment.filters.update(
