@@ -1,10 +1,11 @@
-"""Messages through a real Postfix, nine of ten from a client that passes: no milter, Wehr, and its map.
+"""Messages through a real Postfix, nine of ten from a client that passes: no milter, Wehr, its map, a table.
 
     .venv/bin/python bench/milter_maps.py [--rounds 5] [--messages 600] [--json FILE]
 
 One message a session, the worst case for a map that is asked once for each session; unix sockets. The client
 that is known well is 127.0.0.1, whose mail shows a Postfix; the other is ::1, whose mail shows an Exchange.
-Visits go round by round, and the ratios are medians of the rounds' own.
+Visits go round by round, and the ratios are medians of the rounds' own. The table is a static file that lets
+the same client pass, without a look-up and without a watched share: what any map could reach at most.
 """
 
 import argparse
@@ -31,6 +32,7 @@ TARGET = 0.95
 SHARE = 10
 """One message in so many is not from the well-known client."""
 SESSIONS = 10
+MAP = "Wehr with its map"
 
 
 def source(port: int, count: int, message: Path, sessions: int, *, ipv6: bool) -> subprocess.Popen[bytes]:
@@ -97,14 +99,15 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, list[tuple[floa
     body = "\n" + "A line of an ordinary letter, of which there are many.\n" * 80
     (folder / "other").write_text(messages.postfix() + body)
     (folder / "exchange").write_text(messages.exchange("15.1.2507.16") + body)
-    ports = {name: free_port() for name in ("no milter", "Wehr", "Wehr with its map")}
+    (folder / "known").write_text("127.0.0.1/32 DISABLE\n")
+    ports = {name: free_port() for name in ("no milter", "Wehr", "Wehr with a table", MAP)}
     with wehr(folder) as (pid, sockets):
         asked = f"  -o smtpd_milters=unix:{sockets}/milter.sock\n"
         options = {
             "no milter": "",
             "Wehr": asked,
-            "Wehr with its map": asked
-            + f"  -o smtpd_milter_maps=socketmap:unix:{sockets}/clients.sock:clients\n",
+            "Wehr with a table": asked + f"  -o smtpd_milter_maps=cidr:{folder}/known\n",
+            MAP: asked + f"  -o smtpd_milter_maps=socketmap:unix:{sockets}/clients.sock:clients\n",
         }
         services = "".join(
             f"{host}:{port} inet n - n - - smtpd\n{options[name]}"
@@ -151,6 +154,7 @@ def main() -> None:
         ratio = median(rate / other for (rate, _), other in zip(some, none, strict=True))
         rate, cpu = (median(column) for column in zip(*some, strict=True))
         print(f"{name:<20} {rate:7.0f} msg/s {ratio:6.2f} of none {cpu:7.0f} us of Wehr's CPU a message")
+    # MAP comes last
     print(f"target: {TARGET} of none with the map: {'met' if ratio >= TARGET else 'MISSED'} ({ratio:.2f})")
 
 

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from http_asking import post
+from smtp_peers import ENVELOPE, deliver, proxy
 
 from wehr.doors.door import Door
 from wehr.doors.http import HttpServer
@@ -13,6 +15,7 @@ from wehr.doors.line import LineServer
 from wehr.doors.milter import AsyncMilterClient, MilterServer, Offer, codec
 from wehr.doors.milter.codec import encode_connect, encode_strings, frame
 from wehr.doors.policy_service import PolicyServer
+from wehr.doors.smtp import SmtpServer, sink
 from wehr.doors.socketmap import SocketmapServer
 from wehr.evidence.types import Session
 
@@ -26,15 +29,19 @@ class Peer:
     ``deliver`` is one honest question; it tells whether the answer was the one that refuses nothing.
     ``begun`` is a question without its end, ``more`` goes on with it byte by byte, ``much`` is the longest
     that is kept of one. ``asking`` begins a connection on which ``again`` is answered each time.
+    ``cost`` is what an idle one may cost in memory, with both ends of it. A ``patient`` door speaks SMTP to
+    strangers: it has the time limits of RFC 5321 in place of sweeps, and has who does not read wait.
     """
 
-    kind: type[Door]
+    kind: Callable[..., Door]
     deliver: Callable[[Address], Awaitable[bool]]
     begun: bytes
     much: bytes
     asking: bytes
     again: bytes
     more: bytes = b"x"
+    cost: int = 12 << 10
+    patient: bool = False
 
 
 def _lines(question: bytes, answer: bytes) -> Callable[[Address], Awaitable[bool]]:
@@ -65,6 +72,16 @@ _ENVELOPE = encode_strings(codec.MAIL, "<a@example.com>") + encode_strings(codec
 _FIELD = encode_strings(codec.HEADER, "Received", "x" * 8000)
 _POLICY = b"request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address=192.0.2.1\nhelo_name=x\n\n"
 _LINE = b"request=message\nclient_address=192.0.2.1\nhelo_name=x\nreceived=from a by b\n\n"
+_SMTP = Peer(
+    partial(SmtpServer, proxy=proxy()),
+    deliver,
+    begun=b"EHLO client.example.com\r\nMAIL FROM:<a",
+    much=b"EHLO client.example.com\r\n" + ENVELOPE + b"DATA\r\nReceived: " + b"x" * 130_000,
+    asking=b"EHLO client.example.com\r\n",
+    again=b"NOOP\r\n",
+    cost=24 << 10,  # and both ends of the connection with the next hop
+    patient=True,
+)
 
 PEERS = {
     "milter": Peer(
@@ -105,7 +122,9 @@ PEERS = {
         begun=b"POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
         much=post("/v1/decide", b"x" * 200_000)[:-1],
         asking=b"",
-        again=post("/v1/decide", {}),
+        again=post("/v1/decide", {"helo": "x" * 100}),
     ),
+    "smtp": _SMTP,
+    "sink": replace(_SMTP, kind=partial(SmtpServer, proxy=sink("mx.example.org")), cost=40 << 10),
 }
 """By the name of the door's table in the configuration."""

@@ -26,6 +26,8 @@ _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 _READ = 16 << 10
 """Bytes that one connection gets read before the others have their turn: few messages have longer headers."""
+_LEAST = 512
+"""And so many where they hold one question after another, for no mail system asks before it is answered."""
 
 _LINES_PER_SWEEP = 10
 """Log lines of one kind between two sweeps; the rest is summed up in one more."""
@@ -297,13 +299,14 @@ class Door:
 class Connection(asyncio.BufferedProtocol):
     """One connection of a mail system. A door's all read into one buffer: each read is used up at once."""
 
-    __slots__ = ("_quick_ack", "_server", "_transport", "held", "idle_sweeps", "session")
+    __slots__ = ("_quick_ack", "_server", "_share", "_transport", "held", "idle_sweeps", "session")
 
     def __init__(self, server: Door) -> None:
         self.session = server.new_session()
         self.idle_sweeps = 0
         self.held = 0
         self._server = server
+        self._share = _READ
         self._quick_ack: socket.socket | None = None
 
     @property
@@ -321,8 +324,11 @@ class Connection(asyncio.BufferedProtocol):
         """Take the connection, unless there are too many."""
         self._transport = cast("asyncio.Transport", transport)
         server = self._server
+        if server.closing:  # accepted just before the listener was closed: as though it had come later
+            self._transport.abort()
+            return
         server.counters.connections += 1
-        if server.closing or not server.make_room():
+        if not server.make_room():
             server.counters.overloads += 1
             server.tell(Event.OVERLOAD, f"turned away {self.peer}: {len(server.open)} connections")
             self._transport.abort()
@@ -335,25 +341,31 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where to read to."""
-        return self._server.buffer
+        return self._server.buffer[: self._share]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read; who has sent more than that waits until others had their turn.
 
         Otherwise one that asks without waiting for answers would be read until its kernel has no more: libuv
-        goes on for 32 reads.
+        goes on for 32 reads. And what it may ask in one turn becomes less, or a few of its kind would make
+        a turn of the loop last for half a second.
         """
-        if nbytes == _READ:
+        full = nbytes == self._share
+        if full:
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._go_on)
-        self._take(bytes(self._server.buffer[:nbytes]))
+        answered = self._take(bytes(self._server.buffer[:nbytes]))
+        if not full:
+            self._share = _READ
+        elif answered:
+            self._share = max(_LEAST, self._share // 2)
 
     def _go_on(self) -> None:
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def _take(self, data: bytes) -> None:
-        """Answer what is to be answered.
+    def _take(self, data: bytes) -> bool:
+        """Answer what is to be answered; tell whether there was anything.
 
         Postfix does not set TCP_NODELAY. It sends the envelope in one write, which we leave unanswered, and
         the headers in the next, which its kernel holds back (Nagle) until ours acknowledges the first; and
@@ -364,7 +376,7 @@ class Connection(asyncio.BufferedProtocol):
             answers = self.session.receive(data)
         except ProtocolError as error:
             self.cut_off(str(error))
-            return
+            return False
         held = self.session.pending
         if not held:  # who sends a frame drop by drop counts as idle
             self.idle_sweeps = 0
@@ -379,6 +391,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
         if self._server.closing:
             self._server.check_drained()
+        return bool(answers)
 
     def pause_writing(self) -> None:
         """The peer reads no answers, though it must wait for each of them: it is none of ours."""

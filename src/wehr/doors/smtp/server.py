@@ -75,14 +75,16 @@ class ClientConnection(Stream):
         """Take the client, unless there are too many."""
         super().connection_made(transport)
         server = self._server
+        if server.closing:  # accepted just before the listener was closed
+            self._turn_away(b"421 4.3.2 %s Closing; try again later\r\n")
+            return
         server.counters.connections += 1
         client = _client(transport)
         self.peer = f"{client.address}:{client.port}"
-        if len(server.open) >= server.limits.connections or server.closing:
+        if len(server.open) >= server.limits.connections:
             server.counters.overloads += 1
             server.tell(Event.OVERLOAD, f"turned away {self.peer}: {len(server.open)} connections")
-            self.write(b"421 4.3.2 %s Too many connections; try again later\r\n" % server.proxy.host.encode())
-            self.close()
+            self._turn_away(b"421 4.3.2 %s Too many connections; try again later\r\n")
             return
         server.open.add(self)
         self._session = ProxySession(
@@ -96,6 +98,10 @@ class ClientConnection(Stream):
         self._task = asyncio.get_running_loop().create_task(self._serve(self._session))
         server.tasks.add(self._task)
         self._task.add_done_callback(server.tasks.discard)
+
+    def _turn_away(self, reply: bytes) -> None:
+        self.write(reply % self._server.proxy.host.encode())
+        self.close()
 
     def hang_up(self) -> None:
         """End the session; the client is told so unless a message is under way."""
@@ -113,6 +119,9 @@ class ClientConnection(Stream):
         except NextHopGone as error:
             server.counters.next_hop_errors += 1
             server.tell(Event.NEXT_HOP, f"{self.peer} was told to come again: {error}"[:500])
+        except TimeoutError:
+            server.counters.timeouts += 1
+            server.tell(Event.TIMEOUT, f"{self.peer} neither spoke nor read for too long")
         except Exception as error:  # noqa: BLE001 - one client's session; it is told to come again
             server.tell(Event.GATE_ERROR, f"{self.peer} was told to come again after {error!r}"[:500])
             self.write(b"421 4.3.0 %s Try again later\r\n" % server.proxy.host.encode())

@@ -94,6 +94,7 @@ class ProxySession:
 
         Raises:
             NextHopGone: the next hop is; the client has been told to come again.
+            TimeoutError: it was silent for too long, and has been told so.
         """
         proxy = self._proxy
         host = proxy.host.encode()
@@ -113,6 +114,7 @@ class ProxySession:
             raise
         except TimeoutError:
             self._stream.write(b"421 4.4.2 %s Timeout exceeded\r\n" % host)
+            raise
         except asyncio.CancelledError:
             if not self.in_message:
                 self._stream.write(b"421 4.3.2 %s Closing; try again later\r\n" % host)

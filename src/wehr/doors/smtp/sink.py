@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from aiosmtpd.handlers import Mailbox, Sink
 from aiosmtpd.smtp import SMTP
@@ -13,6 +14,8 @@ from wehr.doors.smtp.names import look_up_nothing
 from wehr.doors.smtp.settings import NextTls, Proxy, Tell
 from wehr.doors.smtp.stream import Stream
 
+_NEVER: Final = 7 * 86_400
+"""Seconds: the proxy's own limits strike long before."""
 SINK = "sink"
 """What connectors know it by."""
 
@@ -27,7 +30,9 @@ def sink(host: str, maildir: Path | None = None) -> Proxy:
         ours, theirs = socket.socketpair()
 
         def server() -> asyncio.Protocol:
-            return SMTP(handler, hostname=host, ident="Wehr's sink", enable_SMTPUTF8=True, loop=loop)
+            return SMTP(
+                handler, hostname=host, ident="Wehr's sink", enable_SMTPUTF8=True, timeout=_NEVER, loop=loop
+            )
 
         await loop.create_connection(server, sock=theirs)
         return await loop.create_connection(new, sock=ours)
