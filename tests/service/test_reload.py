@@ -1,16 +1,24 @@
 """Reloading: the new configuration from the next message on, or the old one and a word about it."""
 
+import asyncio
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import messages
+import pytest
+from msgspec.structs import replace
 from running import configuration, process, receiver
 
+from wehr.catalogue import Catalogue
 from wehr.doors.milter import MilterClient
 from wehr.evidence import Session
 from wehr.policy import Mode
+from wehr.service.config import Config
 
 START = datetime(2026, 10, 12, 9, 0, tzinfo=UTC).timestamp()
 CLIENT = Session(client_ip="203.0.113.10", helo="ex01.example.com", recipients=("example.org",))
@@ -82,3 +90,42 @@ def test_reload_without_a_service_says_where_it_looked(tmp_path: Path) -> None:
 
     assert run.returncode == 2
     assert f"no Wehr serves {tmp_path}" in run.stderr
+
+
+def test_the_machine_is_asked_for_its_name_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The DNS may be slow to tell it: neither a reload nor another change of the rules waits for it."""
+    with receiver(tmp_path, START, mode="report") as wehr:
+        unnamed = replace(configuration(wehr.port, "enforce"), host_name="")
+        wehr.reload(unnamed)
+        name = wehr.service.gate.setting.host
+        monkeypatch.setattr(socket, "getfqdn", lambda: "asked.again.example")
+        wehr.reload(unnamed)
+
+        assert name
+        assert wehr.service.gate.setting.host == name
+
+
+def test_the_last_of_two_reloads_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the first takes longer."""
+    with receiver(tmp_path, START, mode="report") as wehr:
+        service, slow = wehr.service, configuration(wehr.port, "simulate")
+        load, begun, go_on = service._load_catalogue, Event(), Event()
+
+        def loaded(config: Config) -> Catalogue:
+            if config is slow:
+                begun.set()
+                go_on.wait(20)
+            return load(config)
+
+        monkeypatch.setattr(service, "_load_catalogue", loaded)
+        run = partial(asyncio.run_coroutine_threadsafe, loop=wehr.loop)
+        first = run(service.reload(slow))
+        begun.wait(20)
+        second = run(service.reload(configuration(wehr.port, "enforce")))
+        run(asyncio.sleep(0.2)).result(20)
+        go_on.set()
+        first.result(20)
+        second.result(20)
+
+        assert service.config.policy.mode is Mode.ENFORCE
+        assert service.gate.setting.policy.mode is Mode.ENFORCE

@@ -1,6 +1,5 @@
 """``wehr announce``: a planned change of policy as a page, as texts, and as a list of whom it touches."""
 
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -88,7 +87,7 @@ def _texts(stored: Stored, state: Path | None, changes: Changes, found: list[Tou
     office = open_office(
         config.notices,
         (state or default_state()).absolute(),
-        host=config.host_name or socket.getfqdn(),
+        host=config.name,
         status_url=config.status_url,
         contact=config.contact,
         now=stored.basis.now,

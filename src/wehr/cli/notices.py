@@ -351,15 +351,13 @@ def _folder(state: Path | None) -> Path:
 @contextmanager
 def _round(stored: Stored, state: Path | None, at: float | None, tenants: tuple[str, ...]) -> Iterator[Round]:
     """How the servers stand; a template that is wrong ends with one line."""
-    import socket
-
     config, old = stored.config, stored.basis
     now = old.now if at is None else at
     basis = Basis(old.ledger, old.catalogue, old.policy, old.holds, now)
     office = open_office(
         config.notices,
         _folder(state),
-        host=config.host_name or socket.getfqdn(),
+        host=config.name,
         status_url=config.status_url,
         contact=config.contact,
         now=now,

@@ -7,8 +7,10 @@ import difflib
 import ipaddress
 import os
 import re
+import socket
 import tomllib
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -427,9 +429,20 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     web: Web = Web()
     log: Log = Log()
 
+    @property
+    def name(self) -> str:
+        """This receiver's name in replies, set or not."""
+        return self.host_name or _machine_name()
+
     def __post_init__(self) -> None:
         if self.status_url and not re.fullmatch(r"https?://[!-$&-~]{1,200}", self.status_url):
             raise ValueError("status_url must be an http or https address without spaces or percent signs")
+
+
+@cache
+def _machine_name() -> str:
+    # Once: it may ask the DNS, and a change of the rules is not to hold up mail for that.
+    return socket.getfqdn()
 
 
 def find() -> Path | None:

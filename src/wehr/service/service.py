@@ -1,7 +1,6 @@
 """The service: everything wired together, started, and stopped in order."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -74,6 +73,7 @@ class Service:
         self._warn = RateLimited(clock, log.warning)
         self._error = RateLimited(clock, log.error)
         self._closing = AsyncExitStack()
+        self._reloading = asyncio.Lock()
 
     async def start(self) -> None:
         """Open what is remembered, and then the doors.
@@ -99,6 +99,10 @@ class Service:
         Raises:
             StartError: the catalogue cannot be read; everything stays as it was.
         """
+        async with self._reloading:
+            return await self._reload(config)
+
+    async def _reload(self, config: Config) -> tuple[str, ...]:
         try:
             catalogue = await asyncio.to_thread(self._load_catalogue, config)
         except CatalogueError as error:
@@ -181,7 +185,7 @@ class Service:
             policy,
             (reporting(policy) if self.memory.doubt else policy).scoping(own.networks),
             own,
-            config.host_name or socket.getfqdn(),
+            config.name,
             config.status_url.rstrip("/"),
             frozenset(catalogue.software()),
             config.let_through_minutes * 60.0,

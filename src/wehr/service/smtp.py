@@ -1,7 +1,6 @@
 """The SMTP proxy and the sink, as they are configured; and the gate by which mail to the sink is judged."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -46,7 +45,7 @@ def proxy(config: Config) -> Proxy:
         host, port = split_address(table.next_hop)
         connect = partial(_connect_tcp, host, port)
     return Proxy(
-        config.host_name or socket.getfqdn(),
+        config.name,
         connect,
         tell=Tell(table.tell_client),
         domains=table.domains,
@@ -63,7 +62,7 @@ def proxy(config: Config) -> Proxy:
 def drain(config: Config, folder: Path) -> Proxy:
     """The sink; ``folder`` is what a relative Maildir is inside."""
     maildir = folder / config.sink.maildir if config.sink.maildir else None
-    made = sink(config.host_name or socket.getfqdn(), maildir)
+    made = sink(config.name, maildir)
     timeouts = Timeouts(command=config.sink.idle_timeout, content=config.sink.idle_timeout)
     return msgspec.structs.replace(made, timeouts=timeouts)
 
