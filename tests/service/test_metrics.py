@@ -98,6 +98,7 @@ def test_each_worker_tells_the_figures_of_all(tmp_path: Path) -> None:
         folder = wehr.service.folder.path / "metrics"
         until((folder / "1.json").exists)
         told = {sample[0] for family in second.families() for sample in family.samples}
+        (folder / "3.json").symlink_to("taken away meanwhile")
         os.utime(folder / "1.json", (0, 0))
         later = {sample[0] for family in second.families() for sample in family.samples}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -145,6 +146,24 @@ def test_sqlite_is_away(spoil: str, mend: str, tmp_path: Path, monkeypatch: pyte
         run(mend)
         other.close()
         until(lambda: stored(url) == 1 + 2 * MANY)
+
+
+def test_an_error_that_nobody_thought_of_does_not_end_the_carrying(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and the journal is carried in at the next try."""
+    with receiver(tmp_path, time.time(), "enforce", AT_ONCE) as wehr:
+        memory, failed = wehr.service.memory, threading.Event()
+
+        def fail(*_: object) -> None:
+            failed.set()
+            raise ValueError("made up")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(memory._carrier, "step", fail)
+            assert failed.wait(20)
+            assert ask(wehr) == "550"
+        until(lambda: stored(f"sqlite:///{tmp_path}/wehr.sqlite") == 1)
 
 
 def _run_inside(wehr: Receiver, statement: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from typing import Final, ParamSpec, TypeVar
@@ -258,13 +258,18 @@ class Memory:
     async def _carry_once(self) -> None:
         await self._guarded(self._carry)
 
-    async def _guarded(self, work: Callable[[], object]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
         """Whatever happens there, messages go on being answered."""
         try:
-            await work()  # type: ignore[misc]
+            await work()
         except (LedgerError, OSError) as error:
             self._away = True
             self._error("the store cannot be used; the journal keeps what is decided", error=str(error))
+        except Exception as error:  # noqa: BLE001 - and it is tried again
+            self._away = True
+            self._error(
+                "an error beside the mail; the journal keeps what is decided", error=repr(error)[:500]
+            )
 
     async def _carry(self) -> None:
         if self._unnoted is not None and self._catalogue is not None:

@@ -72,8 +72,8 @@ class Metrics:
         found = [*self._own()]
         if self._shares:
             for file in sorted(self._folder.glob("*.json")):
-                if file != self._file(self._number) and time.time() - file.stat().st_mtime < _FRESH:
-                    with suppress(OSError, msgspec.MsgspecError):
+                with suppress(OSError, msgspec.MsgspecError):  # its worker may just be ending
+                    if file != self._file(self._number) and time.time() - file.stat().st_mtime < _FRESH:
                         found += msgspec.json.decode(file.read_bytes(), type=list[Family])
         return tuple(found)
 
