@@ -16,6 +16,7 @@ from wehr.ledger.journal import Entry, Position
 from wehr.policy import Policy
 from wehr.policy.scope import Tenant
 from wehr.web.access.tokens import Scope, Tokens
+from wehr.web.api import forecast
 from wehr.web.settings import WebSettings
 from wehr.web.visit import Role
 
@@ -359,6 +360,15 @@ def test_the_summary_counts_and_tells_what_is_coming(world: World) -> None:
     assert found["stages"] == {"1": 1, "3": 1}
     month = next(it for it in found["coming"] if it["days"] == 30)
     assert "mail.city.example" in {it["server_fqdn"] for it in month["throttling"]}
+    assert month["throttling_total"] == len(month["throttling"])
+
+
+def test_the_summary_names_so_many_and_counts_the_rest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large fleet's summary is no report."""
+    monkeypatch.setattr(forecast, "_MOST", 0)
+    month = next(it for it in world.ask("/summary").json()["coming"] if it["days"] == 30)
+
+    assert (month["throttling"], month["throttling_total"]) == ([], 1)
 
 
 def test_another_policy_is_played_before_it_is_in_force(world: World) -> None:

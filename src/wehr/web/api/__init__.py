@@ -1,5 +1,6 @@
 """The API: what the pages show and do, for programs. One list of operations makes pages and document."""
 
+from functools import cache
 from typing import Any, Final
 
 from wehr.web.api import administration, forecast, holds, knowledge, servers
@@ -10,6 +11,12 @@ from wehr.web.visit import Need, Page
 
 
 async def _document(_call: Call[Nothing, None]) -> dict[str, Any]:
+    return _made()
+
+
+@cache
+def _made() -> dict[str, Any]:
+    """Once, for it takes longer than a message may wait, and anybody may ask for it."""
     return document(OPERATIONS)
 
 

@@ -10,10 +10,11 @@ from wehr.ledger.listing import Line
 from wehr.ledger.planning import Touched, compare
 from wehr.policy import Mode
 from wehr.web.api.operation import Call, Nothing, Operation, maybe, problem
-from wehr.web.pages.home import Coming, summarize
+from wehr.web.pages.home import Coming, Summary, summarize
 from wehr.web.pages.policy import plan, play
 from wehr.web.visit import Need
 
+_MOST: Final = 200
 _Builds = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){0,5}$")]
 
 
@@ -33,13 +34,16 @@ class ServerComing(Struct, frozen=True):
 
 
 class ComingShown(Struct, frozen=True):
-    """Servers that enter something within so many days, the next first."""
+    """Servers that enter something within so many days: how many, and the next two hundred of them."""
 
     days: int
     throttling: tuple[ServerComing, ...]
     blocking: tuple[ServerComing, ...]
     refusing: tuple[ServerComing, ...]
     """Those of which nothing will be taken any more."""
+    throttling_total: int
+    blocking_total: int
+    refusing_total: int
 
 
 class ProductCount(Struct, frozen=True):
@@ -90,7 +94,10 @@ class PlanPlayed(Struct, frozen=True):
 async def _summary(call: Call[Nothing, None]) -> SummaryShown:
     listing = await call.visit.house.listing()
     tenants = call.visit.visitor.tenants
-    found = await call.visit.house.work(lambda: summarize(listing, tenants))
+    return await call.visit.house.work(lambda: _shown(summarize(listing, tenants)))
+
+
+def _shown(found: Summary) -> SummaryShown:
     return SummaryShown(
         found.servers,
         found.out_of_date,
@@ -103,7 +110,8 @@ async def _summary(call: Call[Nothing, None]) -> SummaryShown:
 
 
 def _coming(days: int, coming: Coming) -> ComingShown:
-    return ComingShown(days, *(tuple(map(_server, it)) for it in structs.astuple(coming)))
+    every = structs.astuple(coming)
+    return ComingShown(days, *(tuple(map(_server, it[:_MOST])) for it in every), *map(len, every))
 
 
 def _server(line: Line) -> ServerComing:

@@ -1,6 +1,7 @@
 """The report: Microsoft's columns first, then ours; filtered, sorted and paged here, and as a file."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 
@@ -125,7 +126,7 @@ async def _parts(visit: Visit, refs: Sequence[str]) -> AsyncIterator[list[Report
 async def _csv(visit: Visit, refs: Sequence[str]) -> AsyncIterator[str]:
     yield to_csv([])
     async for rows in _parts(visit, refs):
-        yield to_csv(rows, head=False)
+        yield await visit.house.work(partial(to_csv, rows, head=False))
 
 
 async def _json(visit: Visit, refs: Sequence[str]) -> AsyncIterator[bytes]:
