@@ -5,7 +5,7 @@
 Each door meets, one after another, a crowd of connections that say nothing (idle), that go on with one
 question byte by byte (slow), that leave the longest question unfinished that is kept (greedy), and a few that
 ask all the time and never read an answer (deaf). Meanwhile an honest peer asks 200 times, each time over a
-connection of its own.
+connection of its own. The SMTP proxy's next hop is a process of the bench's.
 """
 
 import argparse
@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "support"))
 from door_peers import PEERS, Peer  # noqa: E402
 from postfix import free_port  # noqa: E402
+from smtp_peers import NextHop  # noqa: E402
 
 DEAF = 20
 HONEST = 200
@@ -100,6 +101,17 @@ def never_reading(port: int, peer: Peer) -> None:
             wait([threads.submit(never_read, port, peer) for _ in range(DEAF)])
 
 
+def next_hop(port: int) -> None:
+    """What the SMTP proxy passes mail on to."""
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(NextHop, "127.0.0.1", port, backlog=1024)
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
 async def meet(name: str, port: int, pid: int, count: int) -> list[Row]:
     """All crowds in front of one door."""
     peer = PEERS[name]
@@ -163,6 +175,9 @@ def main() -> None:
     names = args.doors.split(",")
     ports = {name: free_port() for name in names}
     rows: list[Row] = []
+    hop_port = free_port()
+    hop = multiprocessing.get_context("fork").Process(target=next_hop, args=(hop_port,), daemon=True)
+    hop.start()
     with tempfile.TemporaryDirectory(prefix="wehr-bench-") as folder:
         config = Path(folder) / "wehr.toml"
         lines = [
@@ -170,6 +185,9 @@ def main() -> None:
             "web.listen = []",
             'milter.socket = ""',
             "milter.listen = []",
+            f'smtp.next_hop = "127.0.0.1:{hop_port}"',
+            'smtp.next_hop_tls = "off"',
+            "smtp.look_up_names = false",
         ]
         for name in names:
             lines = [it for it in lines if it != f"{name}.listen = []"]

@@ -39,10 +39,10 @@ def test_the_defaults_need_no_file():
 
 
 def test_a_milter_map_is_warned_of():
-    """What a Wehr that hangs does to Postfix then cannot be mended; DISABLE is more than one may think."""
+    """How Postfix asks decides what a Wehr that hangs does to it; DISABLE is more than one may think."""
     text = 'socketmap.listen = ["127.0.0.1:8897"]'
     assert only(text).startswith(
-        "wehr.toml:1: socketmap.listen: while Wehr hangs, every SMTP session waits 100 seconds"
+        "wehr.toml:1: socketmap.listen: asked by a socketmap, a Wehr that hangs has every"
     )
     assert only(text).endswith("DISABLE turns off other milters as well")
     assert "DISABLE" not in only(f'{text}\nsocketmap.milters = "inet:127.0.0.1:11332"')

@@ -119,8 +119,8 @@ def _passing(config: Config) -> Iterator[Advice]:
     if config.socketmap.terms is not None:
         yield Advice(
             ("socketmap", "listen" if config.socketmap.listen else "socket"),
-            "while Wehr hangs, every SMTP session waits 100 seconds for its banner, and no setting of "
-            "Postfix's shortens that (stopped, it delays nothing); watch Wehr, or close this door"
+            "asked by a socketmap, a Wehr that hangs has every SMTP session wait 100 seconds for its banner "
+            "(stopped, it delays nothing); have Postfix ask by a memcache table with a timeout of 2 seconds"
             + ("" if config.socketmap.milters != "DISABLE" else "; DISABLE turns off other milters as well"),
         )
 

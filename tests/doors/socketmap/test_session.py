@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from recording_gate import RecordingGate
 
 from wehr.doors.socketmap import SocketmapServer, SocketmapSession
-from wehr.doors.socketmap.session import MAX_REQUEST, netstring
+from wehr.doors.socketmap.session import MAX_REQUEST, MEMCACHE, SOCKETMAP, Form, netstring
 from wehr.doors.wire import ProtocolError
 
 
-def echo(key: bytes) -> bytes:
+def echo(key: bytes, form: Form = SOCKETMAP) -> bytes:
     """The key, in the form of a reply."""
-    return netstring(b"OK " + key)
+    return form.found(key, key)
 
 
 def test_a_look_up_is_answered() -> None:
@@ -26,16 +26,34 @@ def test_a_look_up_is_answered() -> None:
     assert not session.in_message
 
 
-@given(st.lists(st.binary(max_size=40), max_size=5), st.data())
-def test_however_the_bytes_are_cut_the_answers_are_the_same(keys: list[bytes], data: st.DataObject) -> None:
+def test_memcached_s_get_is_answered() -> None:
+    """As Postfix 3.7 sends it."""
+    session = SocketmapSession(lambda key, form: echo(key, form) if key != b"192.0.2.1" else form.missing)
+    assert session.receive(b"get 127.0.0.1\r\n") == b"VALUE 127.0.0.1 0 9\r\n127.0.0.1\r\nEND\r\n"
+    assert session.receive(b"get 192.0.2.1\r\nget ::1\r\n") == b"END\r\nVALUE ::1 0 3\r\n::1\r\nEND\r\n"
+    assert session.pending == 0
+
+
+KEYS = st.binary(max_size=40)
+LINES = st.from_regex(rb"[!-~]{1,40}", fullmatch=True)
+REQUESTS = KEYS.map(lambda key: (netstring(b"clients " + key), echo(key))) | LINES.map(
+    lambda key: (b"get " + key + b"\r\n", echo(key, MEMCACHE))
+)
+"""And their replies."""
+
+
+@given(st.lists(REQUESTS, max_size=5), st.data())
+def test_however_the_bytes_are_cut_the_answers_are_the_same(
+    asked: list[tuple[bytes, bytes]], data: st.DataObject
+) -> None:
     """A request may come in any pieces, several in one."""
-    stream = b"".join(netstring(b"clients " + key) for key in keys)
+    stream = b"".join(request for request, _ in asked)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     session = SocketmapSession(echo)
     answers = b""
     for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         answers += session.receive(stream[start:stop])
-    assert answers == b"".join(map(echo, keys))
+    assert answers == b"".join(reply for _, reply in asked)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +68,10 @@ def test_however_the_bytes_are_cut_the_answers_are_the_same(keys: list[bytes], d
         b"2:ab,",
         b"-1:a b,",
         b"GET / HTTP/1.1",
+        b"gets",
+        b"get \r\n",
+        b"get a b\r\n",
+        b"get " + b"x" * 996,
     ],
 )
 def test_what_is_no_look_up_ends_the_connection(junk: bytes) -> None:
@@ -60,7 +82,7 @@ def test_what_is_no_look_up_ends_the_connection(junk: bytes) -> None:
     assert session.closed
 
 
-@given(st.binary(max_size=3000))
+@given(st.binary(max_size=3000) | st.binary(max_size=3000).map(lambda junk: b"get " + junk))
 def test_whatever_comes_little_is_held_back(junk: bytes) -> None:
     """No more than one request, and nothing else is thrown."""
     session = SocketmapSession(echo)

@@ -1,8 +1,8 @@
-"""The socketmap's sockets."""
+"""The map's sockets."""
 
 from wehr.doors.attributes import text
 from wehr.doors.door import Door
-from wehr.doors.socketmap.session import NOT_FOUND, SocketmapSession, netstring
+from wehr.doors.socketmap.session import Form, SocketmapSession
 from wehr.evidence.address import canonical
 
 
@@ -13,12 +13,12 @@ class SocketmapServer(Door):
         """One connection."""
         return SocketmapSession(self.look_up)
 
-    def look_up(self, key: bytes) -> bytes:
-        """The gate's answer for a client's address; ``NOTFOUND`` leaves ``smtpd_milters`` in force."""
+    def look_up(self, key: bytes, form: Form) -> bytes:
+        """The gate's answer for a client's address; nothing found leaves ``smtpd_milters`` in force."""
         client = canonical(text(key))
         return self.answer(
             lambda: self.gate.milters_for(client),
-            lambda milters: netstring(b"OK " + milters.encode("ascii")),
-            NOT_FOUND,
+            lambda milters: form.found(key, milters.encode("ascii")),
+            form.missing,
             client,
         )

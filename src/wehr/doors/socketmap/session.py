@@ -1,21 +1,34 @@
-"""Postfix's socketmap protocol, without sockets: bytes in, bytes out (socketmap_table(5)).
+"""Postfix's socketmap and memcached's protocol, without sockets: bytes in, bytes out.
 
-A request is a netstring with the map's name, a blank and the key; so is the reply: ``OK`` and the value, or
-``NOTFOUND``. Postfix keeps the connection and waits for each reply.
+A socketmap's request is a netstring with the map's name, a blank and the key; so is the reply: ``OK`` and the
+value, or ``NOTFOUND`` (socketmap_table(5)). Of memcached's protocol there is ``get`` with one key, all that
+Postfix asks for in a look-up (memcache_table(5)); it is here because Postfix's time limit can be set there.
+Postfix keeps the connection and waits for each reply.
 """
 
 from collections.abc import Callable
+
+from msgspec import Struct
 
 from wehr.doors.wire import ProtocolError
 
 MAX_REQUEST = 1000
 """Bytes of one request: a map's name and an address."""
 _LENGTH = len(str(MAX_REQUEST))
+_GET = b"get "
 
 NOT_FOUND = b"9:NOTFOUND ,"
 
-LookUp = Callable[[bytes], bytes]
-"""From a key to the reply."""
+
+class Form(Struct, frozen=True):
+    """How a protocol answers: ``found`` makes the reply from key and value."""
+
+    missing: bytes
+    found: Callable[[bytes, bytes], bytes]
+
+
+LookUp = Callable[[bytes, Form], bytes]
+"""From a key to the reply in a form."""
 
 
 class SocketmapSession:
@@ -47,9 +60,14 @@ class SocketmapSession:
         data = self._part + data
         position, answers = 0, []
         try:
-            while (stop := _end(data, position)) is not None:
-                answers.append(self._look_up(_key(data[position:stop])))
-                position = stop + 1
+            while position < len(data):
+                memcache = data.startswith(_GET[:1], position)
+                stop = _end_of_line(data, position) if memcache else _end(data, position)
+                if stop is None:
+                    break
+                request, position = data[position:stop], stop + (2 if memcache else 1)
+                key = _only_key(request) if memcache else _key(request)
+                answers.append(self._look_up(key, MEMCACHE if memcache else SOCKETMAP))
         except ProtocolError:
             self.closed = True
             raise
@@ -95,3 +113,33 @@ def _key(request: bytes) -> bytes:
 def netstring(text: bytes) -> bytes:
     """A text in the form that requests and replies have."""
     return b"%d:%s," % (len(text), text)
+
+
+def _end_of_line(data: bytes, position: int) -> int | None:
+    """Where memcached's request at a place ends (its CR LF); None if it is not complete.
+
+    Raises:
+        ProtocolError: it is none, or too long.
+    """
+    if not _GET.startswith(data[position : position + len(_GET)]):
+        raise ProtocolError("not memcached's get")
+    end = data.find(b"\r\n", position, position + MAX_REQUEST)
+    if end < 0 and len(data) - position >= MAX_REQUEST:
+        raise ProtocolError("a request without its end")
+    return end if end >= 0 else None
+
+
+def _only_key(request: bytes) -> bytes:
+    """The key in ``get 2001:db8::25``.
+
+    Raises:
+        ProtocolError: there is none, or more than one.
+    """
+    key = request[len(_GET) :]
+    if not key or b" " in key:
+        raise ProtocolError("not a request for one key")
+    return key
+
+
+SOCKETMAP = Form(NOT_FOUND, lambda _, value: netstring(b"OK " + value))
+MEMCACHE = Form(b"END\r\n", lambda key, value: b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (key, len(value), value))
