@@ -66,6 +66,7 @@ else
   install postfix Postfix
 fi
 have_server || install postgresql PostgreSQL
+have chromium || install chromium Chromium
 for package in sendmail-bin exim4-daemon-light opensmtpd rspamd prometheus "$@"; do
   fetch "$package"
 done

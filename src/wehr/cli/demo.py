@@ -1,6 +1,7 @@
 """``wehr demo``: a hundred days in half a minute."""
 
 import asyncio
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -8,12 +9,15 @@ from pathlib import Path
 import rich_click as click
 from rich import box
 from rich.live import Live
+from rich.progress import track
 from rich.table import Table
 
 from wehr.cli.output import BadUse, console
 from wehr.cli.report import print_report
-from wehr.service.config import Log
-from wehr.service.demonstration import Demonstration, Today
+from wehr.cli.serve import pages_lines
+from wehr.service.config import Log, split_address
+from wehr.service.demonstration import DAY, Demonstration, Today
+from wehr.service.fleet import FLEET
 from wehr.service.logs import configure
 from wehr.service.state_folder import StartError
 
@@ -26,23 +30,68 @@ from wehr.service.state_folder import StartError
     "--days", type=click.IntRange(1, 400), default=100, show_default=True, help="Days that it plays."
 )
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the state in this new folder.")
-def command(seconds: float, days: int, keep: Path | None) -> None:
+@click.option(
+    "--web",
+    is_flag=False,
+    flag_value="127.0.0.1:8894",
+    metavar="[HOST:PORT]",
+    help="Fill the pages with sixty servers instead, and serve them there.  [default: 127.0.0.1:8894]",
+)
+def command(seconds: float, days: int, keep: Path | None, web: str | None) -> None:
     """Play 100 days in half a minute: five servers, the real milter door, no mail system needed.
 
     One server is never patched, one is patched, one paused, one renamed, one up to date. The report ends it.
+
+    With --web there are sixty servers, played as fast as can be, and then the pages to look around in.
     """
     configure(Log(level="error"))
     if keep and keep.exists() and any(keep.iterdir()):
         raise BadUse(f"{keep} is not empty: name a new folder with --keep")
     with tempfile.TemporaryDirectory(prefix="wehr-demo-") as scratch:
-        demonstration = Demonstration(keep or Path(scratch), time.time() - days * 86_400, days)
+        folder = keep or Path(scratch)
         try:
-            asyncio.run(_play(demonstration, seconds / days))
+            if web is None:
+                demonstration = Demonstration(folder, time.time() - days * DAY, days)
+                asyncio.run(_play(demonstration, seconds / days))
+                print_report(demonstration.report(), "table")
+            else:
+                asyncio.run(_show(_fleet(folder, days), web))
         except StartError as error:
             raise BadUse(str(error)) from None
-        print_report(demonstration.report(), "table")
     if keep:
         click.echo(f"Ask on with: wehr report --state {keep}")
+
+
+def _fleet(folder: Path, days: int) -> Demonstration:
+    """The last day is today, as far as it has come."""
+    now = time.time()
+    return Demonstration(folder, now - (days - 1) * DAY, days, FLEET, until=now)
+
+
+async def _show(demonstration: Demonstration, address: str) -> None:
+    """Play, and then serve the pages until a signal comes.
+
+    They are served as ever, log-in and all: so each role can be tried, and no way in is made for this alone.
+    """
+    try:
+        split_address(address)
+    except ValueError as error:
+        raise BadUse(f"--web: {error}") from None
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    days = demonstration.play()
+    for _ in track(range(demonstration.days), "Days played", console=console(), transient=True):
+        await anext(days)
+        if stop.is_set():
+            break
+    await days.aclose()
+    if stop.is_set():
+        return
+    async with demonstration.pages(address) as service:
+        click.echo("\n".join(pages_lines(service.config, service.folder, service.pages)))
+        click.echo("Ready. Ctrl-C ends it.")
+        await stop.wait()
 
 
 async def _play(demonstration: Demonstration, pace: float) -> None:

@@ -244,7 +244,7 @@ def _welcome(config: Config, folder: StateFolder, addresses: list[str], pages: l
             "Put this line into Postfix's main.cf and run 'postfix reload':",
             *lines,
             "Then 'wehr report' lists the out-of-date servers seen. Ctrl-C ends it.",
-            *_pages(config, folder, pages),
+            *pages_lines(config, folder, pages),
             *(line for address in config.sink.listen for line in _trial(address)),
             "Ready.",
         )
@@ -271,7 +271,7 @@ def _trial(address: str) -> list[str]:
     ]
 
 
-def _pages(config: Config, folder: StateFolder, pages: list[str]) -> list[str]:
+def pages_lines(config: Config, folder: StateFolder, pages: list[str]) -> list[str]:
     """Where the pages are, and, as long as nobody can log in, a link that lets the first one in."""
     if not pages:
         return []

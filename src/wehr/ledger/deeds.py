@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
+from wehr.ledger.memory import reference
 from wehr.ledger.rows import Detail, Event, ServerRow
 from wehr.ledger.store import Store
 from wehr.policy import pauses
@@ -83,6 +84,7 @@ def extend_pause(
     """
     detail: Detail = {"id": pause_id, "days": days, **({"why": why} if why else {})}
     event = Event(now, "pause-extended", actor=by, detail=detail)
+    event = _with_server(event, store, _find(store.pauses(), pause_id, sees))
 
     def change(old: tuple[Pause, ...]) -> tuple[Pause, ...]:
         _find(old, pause_id, sees)
@@ -102,12 +104,20 @@ def cancel_pause(
     """
     detail: Detail = {"id": pause_id, **({"why": why} if why else {})}
     event = Event(now, "pause-cancelled", actor=by, detail=detail)
+    event = _with_server(event, store, _find(store.pauses(), pause_id, sees))
 
     def change(old: tuple[Pause, ...]) -> tuple[Pause, ...]:
         _find(old, pause_id, sees)
         return pauses.cancel(old, pause_id, now)
 
     return _find(store.change_pauses(change, event), pause_id, sees)
+
+
+def _with_server(event: Event, store: Store, known: Pause) -> Event:
+    """The event of a pause, so that it is found with the server that the pause is of."""
+    key = known.server
+    ref, name = (reference(key, store.secret), key.name) if key else ("", "")
+    return replace(event, tenant=known.tenant, ref=ref, name=name)
 
 
 def exempt(
@@ -121,8 +131,11 @@ def exempt(
     why: str,
     by: str,
     now: float,
+    ref: str = "",
 ) -> tuple[str, Exemption]:
     """Leave alone who meets all conditions that are named; gives the exemption and its id.
+
+    ``ref`` is the server that it is made for, where it is for one, so that the event is found with it.
 
     Raises:
         ValueError: it names nobody, ends before it begins, or has no reason.
@@ -145,13 +158,13 @@ def exempt(
         "until": None if until is None else _iso(until),
         "reason": exemption.reason,
     }
-    event = Event(now, "exemption-added", tenant, name=exemption.server, actor=by, detail=detail)
+    event = Event(now, "exemption-added", tenant, ref, exemption.server, by, detail)
     store.put_exemption(ident, exemption, event)
     return ident, exemption
 
 
 def end_exemption(
-    store: Store, ident: str, *, why: str, by: str, now: float, sees: Sees = everybody
+    store: Store, ident: str, *, why: str, by: str, now: float, sees: Sees = everybody, ref: str = ""
 ) -> Exemption:
     """End an exemption now; the clocks that it stopped go on from where they stood.
 
@@ -168,7 +181,7 @@ def end_exemption(
     end = max(datetime.fromtimestamp(now, UTC), old.since + timedelta(microseconds=1))
     ended = replace(old, until=end)
     detail: Detail = {"id": ident, **({"why": why} if why else {})}
-    event = Event(now, "exemption-cancelled", old.tenant, name=old.server, actor=by, detail=detail)
+    event = Event(now, "exemption-cancelled", old.tenant, ref, old.server, by, detail)
     store.put_exemption(ident, ended, event)
     return ended
 

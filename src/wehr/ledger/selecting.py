@@ -1,12 +1,18 @@
 """What pages ask the store of many servers at once."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from sqlalchemy import func, select
 
 from wehr.ledger.rows import ServerRow, Tally
-from wehr.ledger.schema import journals, servers, tallies
+from wehr.ledger.schema import journals, servers, sightings, tallies
 from wehr.ledger.store import Store
+from wehr.policy.windows import HOUR
+
+_BATCH: Final = 500
+"""Servers in one question: a statement holds only so many values."""
 
 
 def client_names(store: Store) -> dict[str, str]:
@@ -18,7 +24,10 @@ def client_names(store: Store) -> dict[str, str]:
 
 def rows_of(store: Store, refs: Sequence[str]) -> list[ServerRow]:
     """These servers, in the order given; those that are not there are left out."""
-    return [row for ref in refs if (row := store.server(ref)) is not None]
+    found = {}
+    for first in range(0, len(refs), _BATCH):
+        found.update((row.ref, row) for row in store.servers(refs=refs[first : first + _BATCH]))
+    return [found[ref] for ref in refs if ref in found]
 
 
 def tallies_of(store: Store, refs: Sequence[str]) -> list[Tally]:
@@ -26,6 +35,20 @@ def tallies_of(store: Store, refs: Sequence[str]) -> list[Tally]:
     with store.reading() as connection:
         rows = connection.execute(select(tallies).where(tallies.c.ref.in_(refs))).mappings()
         return [Tally(**row) for row in rows]
+
+
+def hours_of(store: Store, ref: str, since: float) -> list[tuple[int, str, bool, int]]:
+    """Messages of a server by UTC hour (counted from 1970-01-01), outcome and whether it was carried out.
+
+    As far as the history goes: what came while the store was away for long is counted by day only.
+    """
+    known = sightings.c
+    query = select(known.at, known.action, known.enforced).where(known.ref == ref, known.at >= since)
+    with store.reading() as connection:
+        counted = Counter(
+            (int(at // HOUR), action, bool(done)) for at, action, done in connection.execute(query)
+        )
+    return [(*key, messages) for key, messages in sorted(counted.items())]
 
 
 def days_of(

@@ -1,7 +1,6 @@
 """The store: what all nodes share. SQLite in a file, or PostgreSQL; the way of a message never touches it."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -63,11 +62,6 @@ class Store(Records):
         except BaseException:
             self.close()
             raise
-
-    @property
-    def window_key(self) -> bytes:
-        """The key that places the windows, the same on every node."""
-        return blake2b(b"windows", key=self.secret, digest_size=32).digest()
 
     # What nodes carry in
 

@@ -42,7 +42,7 @@ class Story(Struct, frozen=True):
 
 
 def story(row: ServerRow, tallies: tuple[Tally, ...], basis: Basis, key: bytes) -> Story:
-    """The story of a server; ``key`` is the one that places the windows."""
+    """The story of a server; ``key`` is the fleet's secret, which places the windows."""
     judged = judge(row.key, row.state, row.client_name, basis)
     ladder, stages, holder = _course(row, judged, basis)
     enforced = is_enforced(row, basis.policy)

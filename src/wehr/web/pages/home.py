@@ -14,8 +14,8 @@ from wehr.ledger import Store
 from wehr.ledger.listing import Line, Listing, ServerQuery
 from wehr.ledger.selecting import days_of, nodes_of
 from wehr.ledger.state import DAY
-from wehr.policy import Action
 from wehr.web import charts
+from wehr.web.counts import SERIES, column
 from wehr.web.languages import N_
 from wehr.web.visit import Need, Page, Visit
 
@@ -114,18 +114,9 @@ async def _home(visit: Visit) -> Response:
         doubt=present.doubt,
         mode=present.policy.mode,
         days=days,
-        series=_SERIES,
+        series=SERIES,
         days_ahead=_DAYS,
     )
-
-
-_SERIES: Final = (
-    (N_("taken"), charts.TAKEN),
-    (N_("delayed"), charts.DELAYED),
-    (N_("refused"), charts.REFUSED),
-    (N_("would be delayed or refused"), charts.WOULD),
-)
-"""Text and colour. What would be refused is counted by itself, though it was taken."""
 
 
 async def _days(visit: Visit) -> list[tuple[datetime, tuple[int, ...]]]:
@@ -137,19 +128,11 @@ async def _days(visit: Visit) -> list[tuple[datetime, tuple[int, ...]]]:
     def count(store: Store) -> list[tuple[int, str, bool, int]]:
         return days_of(store, first, tenants)
 
-    table = {day: [0] * len(_SERIES) for day in range(first, today + 1)}
+    table = {day: [0] * len(SERIES) for day in range(first, today + 1)}
     for day, action, enforced, messages in await visit.house.ask(count):
         if day in table:
-            table[day][_column(action, enforced=enforced)] += messages
+            table[day][column(action, enforced=enforced)] += messages
     return [(datetime.fromtimestamp(day * DAY, UTC), tuple(values)) for day, values in table.items()]
-
-
-def _column(action: str, *, enforced: bool) -> int:
-    if action == Action.ACCEPT:
-        return 0
-    if not enforced:
-        return 3
-    return 1 if action == Action.THROTTLE else 2
 
 
 async def _messages_chart(visit: Visit) -> Response:
@@ -157,7 +140,7 @@ async def _messages_chart(visit: Visit) -> Response:
     labels = [format_date(day, "d MMM", locale=visit.language) for day, _ in days]
     series = {
         visit.translate(text): (color, [values[number] for _, values in days])
-        for number, (text, color) in enumerate(_SERIES)
+        for number, (text, color) in enumerate(SERIES)
     }
     return await _picture(visit, lambda: charts.stacked(labels, series))
 

@@ -1,10 +1,11 @@
 """One server: what is known of it, where it stands, what comes next, and what an operator can do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -13,15 +14,21 @@ from wehr.evidence.build import Build
 from wehr.ledger import Store, deeds
 from wehr.ledger.explaining import explain_server
 from wehr.ledger.rows import Event, ServerRow, SightingRow
-from wehr.ledger.selecting import tallies_of
+from wehr.ledger.selecting import hours_of, tallies_of
 from wehr.ledger.state import DAY
 from wehr.ledger.story import story
+from wehr.policy import Holds
 from wehr.policy.pauses import QuotaExceeded, used
+from wehr.policy.scope import Exemption, exemption_stops
+from wehr.policy.windows import HOUR
+from wehr.web.counts import SERIES, column
 from wehr.web.languages import N_
 from wehr.web.visit import Need, Page, Visit
 
 _EVENTS: Final = 50
 _MESSAGES: Final = 100
+_HOURS: Final = 48
+"""So many hours back the messages are counted by hour."""
 
 
 class Shown(Struct, frozen=True):
@@ -41,19 +48,29 @@ class _Known(Struct, frozen=True):
     row: ServerRow
     events: list[Event]
     messages: list[SightingRow]
-    key: bytes
+    holds: Holds
+    """As the store has them: what was done a moment ago may not be in force on this node yet."""
+    exemptions: dict[str, Exemption]
+    """Those of them that fit this server and are not of the configuration, by id."""
     secret: bytes
 
 
 async def _known(visit: Visit) -> _Known:
-    ref = visit.path["ref"]
+    ref, policy = visit.path["ref"], visit.house.present.policy
 
     def look_up(store: Store) -> _Known | None:
         row = store.server(ref)
         if row is None or row.ref != ref:
             return None
         events = store.events(ref=ref, limit=_EVENTS)
-        return _Known(row, events, store.history(ref, limit=_MESSAGES), store.window_key, store.secret)
+        exemptions = store.exemptions()
+        holds = Holds.of(policy, store.pauses(), tuple(exemptions.values()))
+        fitting = {
+            ident: exemption
+            for ident, exemption in exemptions.items()
+            if exemption_stops((exemption,), row.key, row.state.client_ip, row.client_name)
+        }
+        return _Known(row, events, store.history(ref, limit=_MESSAGES), holds, fitting, store.secret)
 
     known = await visit.house.ask(look_up)
     if known is None or not visit.visitor.sees(known.row.key.tenant):
@@ -64,12 +81,13 @@ async def _known(visit: Visit) -> _Known:
 async def _server(visit: Visit, error: str = "", status: int = 200) -> Response:
     known = await _known(visit)
     row = known.row
-    basis = visit.house.basis([row.key])
+    basis = replace(visit.house.basis([row.key]), holds=known.holds)
     tallies = await visit.house.ask(lambda store: tuple(tallies_of(store, [row.ref])))
-    told = await visit.house.work(lambda: story(row, tallies, basis, known.key))
+    since = (basis.now // HOUR - _HOURS + 1) * HOUR
+    counted = await visit.house.ask(lambda store: hours_of(store, row.ref, since))
+    told = await visit.house.work(lambda: story(row, tallies, basis, known.secret))
     explained = await visit.house.work(lambda: explain_server(row, basis, known.secret))
-    holds = visit.house.present.holds
-    policy = visit.house.present.policy
+    holds, policy = known.holds, visit.house.present.policy
     year = datetime.fromtimestamp(basis.now, UTC).year
     return await visit.page(
         "server.html",
@@ -80,7 +98,11 @@ async def _server(visit: Visit, error: str = "", status: int = 200) -> Response:
         events=known.events,
         messages=known.messages,
         builds=_builds(row),
+        hours=_hours(counted),
+        hours_back=_HOURS,
+        series=SERIES,
         pauses=[it for it in holds.pauses if it.tenant == row.key.tenant and it.server in (None, row.key)],
+        exemptions=known.exemptions,
         days_left=max(0, policy.pause_days - used(holds.pauses, row.key.tenant, year)),
         links=links,
         now=basis.now,
@@ -99,6 +121,14 @@ def _builds(row: ServerRow) -> list[Shown]:
             Shown(stamp.build, stamp.first_at, max(last, stamp.first_at), stamp.seen.bit_count(), alone)
         )
     return sorted(found, key=lambda it: it.build, reverse=True)
+
+
+def _hours(counted: Sequence[tuple[int, str, bool, int]]) -> dict[float, list[int]]:
+    """The messages of each hour that has any, the latest first, by `SERIES`."""
+    found: dict[float, list[int]] = {}
+    for hour, action, enforced, messages in reversed(counted):
+        found.setdefault(hour * HOUR, [0] * len(SERIES))[column(action, enforced=enforced)] += messages
+    return found
 
 
 async def _pause(visit: Visit) -> Response:
@@ -143,6 +173,7 @@ async def _exempt(visit: Visit) -> Response:
             why=form.get("why", ""),
             by=visit.visitor.name,
             now=now,
+            ref=known.row.ref,
         )
 
     return await _done(visit, exempt)
@@ -164,6 +195,24 @@ async def _cancel(visit: Visit) -> Response:
         )
 
     return await _done(visit, cancel)
+
+
+async def _end_exemption(visit: Visit) -> Response:
+    known, form = await _known(visit), await visit.form()
+    now, visitor = visit.house.now(), visit.visitor
+
+    def end(store: Store) -> None:
+        deeds.end_exemption(
+            store,
+            form.get("exemption", "")[:40],
+            why=form.get("why", ""),
+            by=visitor.name,
+            now=now,
+            sees=visitor.sees,
+            ref=known.row.ref,
+        )
+
+    return await _done(visit, end)
 
 
 async def _done(visit: Visit, deed: Callable[[Store], None]) -> Response:
@@ -193,5 +242,6 @@ PAGES: Final = (
     Page("/servers/{ref}", _server, Need.READ, "server"),
     Page("/servers/{ref}/pause", _pause, Need.OPERATE, "pause_server", ("POST",)),
     Page("/servers/{ref}/exempt", _exempt, Need.OPERATE, "exempt_server", ("POST",)),
+    Page("/servers/{ref}/end-exemption", _end_exemption, Need.OPERATE, "end_exemption_of_server", ("POST",)),
     Page("/servers/{ref}/cancel", _cancel, Need.OPERATE, "cancel_pause_of_server", ("POST",)),
 )

@@ -60,7 +60,7 @@ async def _status(visit: Visit) -> Response:
     def look_up(store: Store) -> tuple[ServerRow | None, bytes]:
         # By its reference alone: a name or an address opens nothing here.
         row = store.server(ref)
-        return (row if row and row.ref == ref else None), store.window_key
+        return (row if row and row.ref == ref else None), store.secret
 
     row, key = await visit.house.ask(look_up)
     if row is None:

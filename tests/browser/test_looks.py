@@ -1,0 +1,81 @@
+"""How the pages look and what they are to those who see, read and use them in their own way."""
+
+from typing import Any
+
+import pytest
+from chromium import faults, overflow, picture, window
+from fleet_site import Site
+from playwright.sync_api import Browser, Page
+
+from wehr.web.access.accounts import Accounts
+from wehr.web.visit import Role
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+WHAT_IF = "/policy/what-if?floor_builds=15.2.2562&floor_least=15.2.2562.54&floor_since=2026-12-01"
+PAGES = {
+    "home": "/",
+    "report": "/report",
+    "report-all": "/report?out_of_date=",
+    "report-none": "/report?text=nobody",
+    "server": "/servers/{ex01.harbour.example}",
+    "server-paused": "/servers/{ex.school.example}",
+    "server-good": "/servers/{ex01.zoo.example}",
+    "policy": "/policy",
+    "what-if": WHAT_IF,
+    "what-if-wrong": "/policy/what-if?grace_days=-1",
+    "catalogue": "/catalogue",
+    "account": "/account",
+    "access": "/access",
+    "status-open": "/s/{ex01.harbour.example}",
+    "status-blocked": "/s/{exchange.court.example}",
+    "status-held": "/s/{ex.school.example}",
+    "status-good": "/s/{ex01.zoo.example}",
+    "status-unknown": "/s/abcdefghabcdefgh",
+    "nowhere": "/nowhere",
+}
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {},
+    "dark": {"color_scheme": "dark"},
+    "german": {"locale": "de-DE"},
+    "phone": {"viewport": {"width": 360, "height": 740}, "locale": "de-DE", "has_touch": True},
+}
+LIGHT_ONLY = {"report-all", "server-good", "what-if-wrong", "status-good"}
+"""Pages that look like others elsewhere."""
+RULES = {
+    "light": (),
+    "dark": ("color-contrast",),
+    "german": ("html-has-lang", "html-lang-valid"),
+    "phone": ("target-size", "scrollable-region-focusable"),
+}
+"""What axe-core looks at: everything once, and then what the look changes."""
+
+
+def address(site: Site, path: str) -> str:
+    """A page's path, with the reference of the server that it names."""
+    head, brace, name = path.partition("{")
+    return head + site.server(name.strip("}")) if brace else head
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_can_be_read_by_everybody(look: str, shown: Site, browser: Browser) -> None:
+    """No serious fault for axe-core, nothing wider than the window, no complaint; a picture is kept."""
+    found: dict[str, list[str]] = {}
+
+    def see(page: Page, name: str, path: str) -> None:
+        page.goto(path)
+        page.evaluate("[...document.querySelectorAll('details')].slice(0, 3).forEach(it => it.open = true)")
+        wide = [f"{overflow(page)} pixels too wide"] if overflow(page) else []
+        found[name] = faults(page, RULES[look]) + wide
+        picture(page, name, [look])
+
+    with window(browser, shown.url, **LOOKS[look]) as page:
+        see(page, "login", "/login")
+        secret = Accounts(shown.store).invite("", Role.VIEWER, by="test", now=shown.running.clock())
+        see(page, "invitation", f"/invitation/{secret}")
+        shown.log_in(page, Role.ADMINISTRATOR)
+        for name, path in PAGES.items():
+            if look == "light" or name not in LIGHT_ONLY:
+                see(page, name, address(shown, path))
+
+    assert {name: faulty for name, faulty in found.items() if faulty} == {}
