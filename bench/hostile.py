@@ -152,6 +152,39 @@ async def meet(name: str, port: int, pid: int, count: int) -> list[Row]:
     return rows
 
 
+def before_one(name: str, count: int, hop_port: int) -> list[Row]:
+    """All crowds in front of one door of a Wehr of its own."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="wehr-bench-") as folder:
+        config = Path(folder) / "wehr.toml"
+        config.write_text(
+            'host_name = "mx.example.org"\nweb.listen = []\nmilter.socket = ""\n'
+            + ("" if name == "milter" else "milter.listen = []\n")
+            + f'smtp.next_hop = "127.0.0.1:{hop_port}"\nsmtp.next_hop_tls = "off"\n'
+            f'smtp.look_up_names = false\n{name}.listen = ["127.0.0.1:{port}"]\n'
+            f"{name}.max_connections = {count + 100}\n"
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "wehr",
+            "serve",
+            "--config",
+            str(config),
+            "--state",
+            f"{folder}/state",
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as wehr:
+            assert wehr.stdout
+            try:
+                if not any(line.startswith("Ready") for line in wehr.stdout):
+                    sys.exit("wehr serve does not start")
+                return asyncio.run(meet(name, port, wehr.pid, count))
+            finally:
+                wehr.terminate()
+                wehr.wait(60)
+
+
 def show(rows: list[Row]) -> None:
     """The table."""
     titles = ("door", "crowd", "connections", "RSS MB", "grown MB", "p50 ms", "p99 ms", "honest peers")
@@ -172,50 +205,10 @@ def main() -> None:
     args = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    names = args.doors.split(",")
-    ports = {name: free_port() for name in names}
-    rows: list[Row] = []
     hop_port = free_port()
     hop = multiprocessing.get_context("fork").Process(target=next_hop, args=(hop_port,), daemon=True)
     hop.start()
-    with tempfile.TemporaryDirectory(prefix="wehr-bench-") as folder:
-        config = Path(folder) / "wehr.toml"
-        lines = [
-            'host_name = "mx.example.org"',
-            "web.listen = []",
-            'milter.socket = ""',
-            "milter.listen = []",
-            f'smtp.next_hop = "127.0.0.1:{hop_port}"',
-            'smtp.next_hop_tls = "off"',
-            "smtp.look_up_names = false",
-        ]
-        for name in names:
-            lines = [it for it in lines if it != f"{name}.listen = []"]
-            lines += [
-                f'{name}.listen = ["127.0.0.1:{ports[name]}"]',
-                f"{name}.max_connections = {args.crowd + 100}",
-            ]
-        config.write_text("\n".join(lines) + "\n")
-        command = [
-            sys.executable,
-            "-m",
-            "wehr",
-            "serve",
-            "--config",
-            str(config),
-            "--state",
-            f"{folder}/state",
-        ]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as wehr:
-            assert wehr.stdout
-            try:
-                if not any(line.startswith("Ready") for line in wehr.stdout):
-                    sys.exit("wehr serve does not start")
-                for name in names:
-                    rows += asyncio.run(meet(name, ports[name], wehr.pid, args.crowd))
-            finally:
-                wehr.terminate()
-                wehr.wait(60)
+    rows = [row for name in args.doors.split(",") for row in before_one(name, args.crowd, hop_port)]
     if args.json:
         args.json.write_text(json.dumps([asdict(row) for row in rows]))
     show(rows)

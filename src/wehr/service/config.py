@@ -226,6 +226,13 @@ class Smtp(Struct, frozen=True, forbid_unknown_fields=True):
             "Empty: the next hop decides alone."
         ),
     ] = ()
+    refuse_early: Annotated[
+        bool,
+        Meta(
+            description="Whether a server of the last stage is refused at RCPT, but for one message every few "
+            "minutes that shows a cure."
+        ),
+    ] = False
     look_up_names: Annotated[
         bool, Meta(description="Whether a client's host name is looked up, and that it leads back.")
     ] = True

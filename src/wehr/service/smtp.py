@@ -54,6 +54,7 @@ def proxy(config: Config) -> Proxy:
         next_tls=NextTls(table.next_hop_tls),
         next_context=context,
         next_name=table.next_hop_name or host,
+        early=table.refuse_early,
         look_up=look_up if table.look_up_names else look_up_nothing,
         timeouts=Timeouts(command=table.idle_timeout, content=table.idle_timeout),
     )

@@ -44,6 +44,37 @@ def test_a_message_passes_and_so_do_the_answers(scene: Stand) -> None:
     assert not scene.said
 
 
+def test_a_recipient_may_be_refused_before_the_header() -> None:
+    """In the gate's words, and the next hop is not told of it; each step has the message's own name."""
+    with stand(early=True) as scene:
+        client = scene.connect()
+        client.begin(b"b@example.org", b"c@example.net")
+        scene.gate.answer = NEVER
+        assert client.say(b"RCPT TO:<d@example.com>") == NEVER.encode() + b"\r\n"
+        assert not any(b"d@example.com" in line for line in scene.hop.told)
+        scene.gate.answer = None
+        client.say(b"DATA")
+        assert client.say(TEXT + b".").startswith(b"250 ")
+        *early, (session, _, name) = scene.gate.asked
+        assert [(it.recipients, step) for it, _, step in early] == [
+            ((domain,), f"early {name}") for domain in ("example.org", "example.net", "example.com")
+        ]
+        assert session.recipients == ("example.org", "example.net")
+
+        client.send(b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\n")
+        assert [client.reply()[:3] for _ in range(2)] == [b"250", b"250"]
+        assert scene.gate.asked[-1][2] not in {f"early {name}", name}
+
+
+def test_an_error_of_ours_lets_the_recipient_pass() -> None:
+    """As it lets a message pass."""
+    with stand(early=True) as scene:
+        scene.gate.answer = OSError("made up")
+        client = scene.connect()
+        client.begin()
+        assert scene.server.counters.gate_errors == 1
+
+
 @pytest.mark.parametrize("answer", [LATER, NEVER])
 def test_a_refused_message_never_reaches_the_next_hop(scene: Stand, answer: str) -> None:
     """Not even DATA does; the client sees the refusal word for word, and the session goes on."""

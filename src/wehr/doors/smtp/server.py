@@ -47,6 +47,12 @@ class SmtpServer(Door):
 
         return self.answer(ask, lambda line: refusal(line) + b"\r\n", b"", name)
 
+    def decide_early(self, session: Session, name: str) -> bytes:
+        """The same for a recipient, before there is a header."""
+        return self.answer(
+            lambda: self.gate.ask_early(session, name), lambda line: refusal(line) + b"\r\n", b"", name
+        )
+
     async def close(self, drain: float = 5) -> None:
         """As `Door`; whoever is connected is told to come again."""
         await super().close(drain)
@@ -93,6 +99,7 @@ class ClientConnection(Stream):
             client,
             secrets.token_hex(5),
             decide=server.decide,
+            decide_early=server.decide_early,
             complain=self._complain,
         )
         self._task = asyncio.get_running_loop().create_task(self._serve(self._session))

@@ -41,6 +41,8 @@ _NO_SUCH: Final = b"502 5.5.1 Command not implemented\r\n"
 
 Decide = Callable[[Session, bytes, str], bytes]
 """From session, header and name of the message to the line that refuses it, or b"" to accept."""
+DecideEarly = Callable[[Session, str], bytes]
+"""The same for a recipient, without a header."""
 
 
 class ProxySession:
@@ -54,6 +56,7 @@ class ProxySession:
         name: str,
         *,
         decide: Decide,
+        decide_early: DecideEarly,
         complain: Callable[[str], None],
     ) -> None:
         """Put it together.
@@ -64,6 +67,7 @@ class ProxySession:
             client: who that is.
             name: the session's own, for logs and messages.
             decide: refuses messages.
+            decide_early: refuses recipients, where the proxy is to.
             complain: told why a client was turned away for how it speaks.
         """
         self._proxy = proxy
@@ -71,6 +75,7 @@ class ProxySession:
         self._client = client
         self._name = name
         self._decide = decide
+        self._decide_early = decide_early
         self._complain = complain
         self._ours = commands.is_for(proxy.domains) if proxy.domains else None
         self._messages = 0
@@ -166,8 +171,8 @@ class ProxySession:
         except LineTooLong:
             return Command(b"", b"", commands.TOO_LONG)
 
-    def _refused_here(self, command: Command) -> bytes:
-        """The reply to what does not even get to the next hop."""
+    def _refused_here(self, command: Command, message: int = 0) -> bytes:
+        """The reply to what does not even get to the next hop; ``message`` is the number of a recipient's."""
         if command.wrong:
             if command.wrong is commands.CUT_OFF:
                 self._complain("a command ended in a bare LF")
@@ -175,12 +180,18 @@ class ProxySession:
             return command.wrong
         if self._proxy.tls_required and not self._stream.secure and command.verb not in commands.BEFORE_TLS:
             return _TLS_FIRST
-        if command.verb == b"RCPT" and self._ours and not self._authenticated:
-            return b"" if self._ours(command.line) else _NO_RELAY
+        if command.verb != b"RCPT":
+            return b""
+        if self._ours and not self._authenticated and not self._ours(command.line):
+            return _NO_RELAY
+        if self._proxy.early:
+            domain = commands.domain_of(commands.recipient(command.line) or b"")
+            return self._decide_early(self._session((domain,) if domain else ()), f"{self._name}.{message}")
         return b""
 
     async def _pass_group(self, group: list[Command]) -> None:
-        local = [self._refused_here(command) for command in group]
+        message = self._messages + any(command.verb == b"MAIL" for command in group)
+        local = [self._refused_here(command, message) for command in group]
         if group[0].verb == b"MAIL" and not local[0]:
             await self._forward_facts()
         self._next.write(b"".join(it.line for it, wrong in zip(group, local, strict=True) if not wrong))
@@ -316,7 +327,10 @@ class ProxySession:
 
     def _judge(self, header: bytes, domains: tuple[str, ...]) -> bytes:
         """The line to refuse a message with, or b""."""
-        session = Session(
+        return self._decide(self._session(domains), header, f"{self._name}.{self._messages}")
+
+    def _session(self, domains: tuple[str, ...]) -> Session:
+        return Session(
             self._client.address,
             self._client.name.verified,
             self._helo,
@@ -325,7 +339,6 @@ class ProxySession:
             self._proxy.listener or str(self._client.here_port or ""),
             domains,
         )
-        return self._decide(session, header, f"{self._name}.{self._messages}")
 
     # Who the client is, where the next hop cannot be told at the beginning
 

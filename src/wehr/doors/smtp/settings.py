@@ -112,6 +112,8 @@ class Proxy(Struct, frozen=True):
     next_name: str = ""
     listener: str = ""
     """What connectors know this door by; empty: the port."""
+    early: bool = False
+    """Whether RCPT may be refused, from what is remembered of the client; see `wehr.doors.early`."""
     look_up: Callable[[str], Awaitable[HostName]] = look_up
     timeouts: Timeouts = Timeouts()
     clock: Callable[[], float] = time.time
