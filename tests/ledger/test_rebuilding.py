@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 
 import msgspec
 import pytest
@@ -110,7 +111,7 @@ def test_an_event_is_never_rewritten(store: Store) -> None:
     )
     for step in steps:
         step()
-        now = list(reversed(store.events()))
+        now = sorted(store.events(), key=attrgetter("id"))
         assert now[: len(written)] == written
         written = now
 

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, RowMapping, Select, func, or_, select
+from sqlalchemy import Connection, RowMapping, Select, Table, func, or_, select, tuple_
 
 from wehr.ledger import carrying
 from wehr.ledger.database import Database
@@ -40,6 +40,7 @@ class Records(Database):
         *,
         name: str | None = None,
         tenant: str | None = None,
+        refs: Collection[str] | None = None,
         seen_since: float = 0.0,
         surest_first: bool = False,
         limit: int = 10_000,
@@ -55,6 +56,8 @@ class Records(Database):
             query = query.where(or_(*(column == name.lower() for column in columns)))
         if tenant is not None:
             query = query.where(servers.c.tenant == tenant)
+        if refs is not None:
+            query = query.where(servers.c.ref.in_(refs))
         if surest_first:
             lasting = servers.c.last_seen - servers.c.first_seen > DAY
             query = query.order_by(servers.c.confirmed.desc(), lasting.desc())
@@ -62,10 +65,8 @@ class Records(Database):
 
     def history(self, ref: str, *, limit: int = 100, before: int | None = None) -> list[SightingRow]:
         """A server's messages, newest first; ``before`` is the id where the previous page ended."""
-        query = select(sightings).where(sightings.c.ref == ref)
-        if before is not None:
-            query = query.where(sightings.c.id < before)
-        return self._rows(query.order_by(sightings.c.id.desc()).limit(limit), SightingRow)
+        query = _newest_first(select(sightings).where(sightings.c.ref == ref), sightings, before)
+        return self._rows(query.limit(limit), SightingRow)
 
     def message(self, queue_id: str, *, limit: int = 100) -> list[SightingRow]:
         """What was decided on a message, by the mail system's queue id; walks over the history."""
@@ -100,7 +101,10 @@ class Records(Database):
         before: int | None = None,
         limit: int = 1000,
     ) -> list[Event]:
-        """What was changed, newest first; ``server`` is a name or reference, and any case of it."""
+        """What was changed, newest first.
+
+        ``server`` is a name or reference, in any case; ``before`` is the id where the previous page ended.
+        """
         query = select(events).where(events.c.at >= since)
         if server is not None:
             query = query.where(or_(*(column == server.lower() for column in (events.c.ref, events.c.name))))
@@ -110,13 +114,11 @@ class Records(Database):
             query = query.where(events.c.kind.in_(kinds))
         if tenants is not None:
             query = query.where(events.c.tenant.in_(tenants))
-        if before is not None:
-            query = query.where(events.c.id < before)
         for column, value in ((events.c.ref, ref), (events.c.tenant, tenant), (events.c.actor, actor)):
             if value is not None:
                 query = query.where(column == value)
         with self._read() as connection:
-            rows = connection.execute(query.order_by(events.c.id.desc()).limit(limit)).mappings()
+            rows = connection.execute(_newest_first(query, events, before).limit(limit)).mappings()
             return [_event(row) for row in rows]
 
     def count(self) -> dict[str, int]:
@@ -218,6 +220,14 @@ class Records(Database):
     def _rows(self, query: Select[Any], kind: type[_T]) -> list[_T]:
         with self._read() as connection:
             return [kind(**row) for row in connection.execute(query).mappings()]
+
+
+def _newest_first(query: Select[Any], table: Table, before: int | None) -> Select[Any]:
+    """In the order of time, not of arrival: what a node saw while the store was away comes in late."""
+    if before is not None:
+        last = select(table.c.at).where(table.c.id == before).scalar_subquery()
+        query = query.where(tuple_(table.c.at, table.c.id) < tuple_(last, before))
+    return query.order_by(table.c.at.desc(), table.c.id.desc())
 
 
 def _pauses(connection: Connection) -> tuple[Pause, ...]:
