@@ -75,11 +75,10 @@ def _examine_store(config: Config, folder: Path) -> Iterator[Finding]:
 
 
 def _examine_catalogue(config: Config, folder: Path, now: float) -> Iterator[Finding]:
-    overlays = folder / config.catalogue.overlays
     try:
-        catalogue = load(overlays=sorted(overlays.glob("*.toml")) if config.catalogue.overlays else ())
+        catalogue = load(overlays=config.catalogue.files(folder))
     except CatalogueError as error:
-        yield Finding(Level.WRONG, "catalogue", str(error), f"mend or remove the file in {overlays}")
+        yield Finding(Level.WRONG, "catalogue", str(error), "mend or remove that file")
         return
     today = datetime.fromtimestamp(now, UTC).date()
     if today < catalogue.date:
