@@ -62,6 +62,19 @@ def test_the_demonstration_ends_as_its_stories_say(state: Path) -> None:
     assert rows["srv01.museum.example"]["silent"] is True
 
 
+def test_a_limit_counts_out_of_date_servers_alone_and_tells_how_many_it_leaves_out(state: Path) -> None:
+    """Two of those that are out of date are two, however many others were seen later."""
+    whole = json.loads(run("report", "--state", state, "--json"))
+    every = json.loads(run("report", "--state", state, "--json", "--all"))
+    assert len(every) > len(whole) > 2
+    for limit in (1, 2, len(whole) - 1, len(whole)):
+        result = CliRunner().invoke(main, ["report", "--state", str(state), "--json", "--limit", str(limit)])
+        shown = json.loads(result.stdout)
+        assert len(shown) == limit
+        assert [row for row in whole if row in shown] == shown
+        assert (f"{len(whole) - limit} more servers" in result.stderr) == (limit < len(whole))
+
+
 def test_the_report_begins_with_the_fields_of_microsofts_cmdlet(state: Path) -> None:
     """In order, in JSON and CSV; times are ISO 8601 in UTC."""
     row = json.loads(run("report", "--state", state, "--format", "json"))[0]

@@ -8,12 +8,13 @@ from typing import Any
 import rich_click as click
 
 from wehr.cli.output import print_json, print_table
-from wehr.cli.stored import Stored, limit_option, opened, store_options
+from wehr.cli.stored import limit_option, opened, store_options
 from wehr.ledger.crowds import part_crowds
 from wehr.ledger.exporting import to_csv, to_html
-from wehr.ledger.listing import Listing, ServerQuery, Sort
+from wehr.ledger.listing import Line, Listing, ServerQuery, Sort
 from wehr.ledger.report import ReportRow
-from wehr.ledger.selecting import client_names
+from wehr.ledger.selecting import client_names, rows_of
+from wehr.ledger.state import DAY
 
 FORMATS = ("table", "json", "csv", "html")
 
@@ -45,30 +46,39 @@ def command(
     **filters: Any,
 ) -> None:
     """List the out-of-date servers: since when, at which stage, and what comes next."""
+    query = ServerQuery(
+        **filters,
+        out_of_date=None if everything else True,
+        exploited=exploited or None,
+        sort=Sort(sort or Sort.STANDING),
+    )
     with opened(file, state) as stored:
-        servers = stored.store.servers(surest_first=True, limit=limit)
-        kept, crowd = part_crowds(servers)
-        rows = stored.report(servers if everything else kept)
-        query = ServerQuery(**filters, exploited=exploited or None, sort=Sort(sort or Sort.STANDING))
-        if query != ServerQuery():
-            rows = _chosen(rows, query, stored)
-        catalogue, today = stored.basis.catalogue, stored.basis.today
-        stale = catalogue.stale(today, timedelta(days=stored.config.catalogue.stale_after))
-    print_report([row for row in rows if everything or row.out_of_date], "json" if as_json else shape)
+        store, basis = stored.store, stored.basis
+        listing = Listing(basis.ledger, basis, store.secret, client_names(store))
+        kept, crowd = part_crowds(listing.lines)
+        likely = {line.ref for line in (listing.lines if everything else kept)}
+        found = [line for line in listing.find(query) if line.ref in likely]
+        surest = {line.ref for line in sorted(found, key=_doubt)[:limit]}
+        place = {line.ref: number for number, line in enumerate(found) if line.ref in surest}
+        rows = stored.report(rows_of(store, list(place)))
+        stale = basis.catalogue.stale(basis.today, timedelta(days=stored.config.catalogue.stale_after))
+    rows.sort(key=lambda row: place[row.reference])
+    print_report(rows, "json" if as_json else shape)
+    if len(found) > limit:
+        left_out = len(found) - limit
+        click.echo(f"{left_out} more servers, the least sure, are left out; --limit shows more.", err=True)
     if crowd.names and not everything:
         click.echo(crowd, err=True)
     if stale:
         click.echo(
-            f"The catalogue is of {catalogue.date}: newer versions and holes are not known to it.", err=True
+            f"The catalogue is of {basis.catalogue.date}: newer versions and holes are not known to it.",
+            err=True,
         )
 
 
-def _chosen(rows: Sequence[ReportRow], query: ServerQuery, stored: Stored) -> list[ReportRow]:
-    """The rows that a query finds, in its order."""
-    store, basis = stored.store, stored.basis
-    listing = Listing(basis.ledger, basis, store.secret, client_names(store))
-    place = {line.ref: number for number, line in enumerate(listing.find(query))}
-    return sorted((row for row in rows if row.reference in place), key=lambda row: place[row.reference])
+def _doubt(line: Line) -> tuple[bool, bool, float]:
+    """The surest first: those confirmed, those seen on several days, the one seen last."""
+    return not line.confirmed, line.last_seen - line.first_seen <= DAY, -line.last_seen
 
 
 def print_report(rows: Sequence[ReportRow], shape: str) -> None:

@@ -2,15 +2,31 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from msgspec import Struct
 
-from wehr.ledger.rows import ServerRow
 from wehr.ledger.state import DAY
+from wehr.policy.types import ServerKey
 
 CROWD: Final = 16
 """Unconfirmed names seen within one day: with more of them in one network, they are left out of lists."""
+
+
+class Name(Protocol):
+    """What tells a server from a forged name; times are UTC seconds since 1970."""
+
+    @property
+    def key(self) -> ServerKey: ...  # noqa: D102
+    @property
+    def confirmed(self) -> bool: ...  # noqa: D102
+    @property
+    def first_seen(self) -> float: ...  # noqa: D102
+    @property
+    def last_seen(self) -> float: ...  # noqa: D102
+
+
+_N = TypeVar("_N", bound=Name)
 
 
 class Crowd(Struct, frozen=True):
@@ -26,7 +42,7 @@ class Crowd(Struct, frozen=True):
         )
 
 
-def part_crowds(rows: Sequence[ServerRow]) -> tuple[list[ServerRow], Crowd]:
+def part_crowds(rows: Sequence[_N]) -> tuple[list[_N], Crowd]:
     """The servers without those that are most likely forged, and how many these are.
 
     An honest server's name may be plausible at best, and new; a network full of such is somebody's game.
@@ -37,9 +53,9 @@ def part_crowds(rows: Sequence[ServerRow]) -> tuple[list[ServerRow], Crowd]:
     return kept, Crowd(len(rows) - len(kept), len(crowded))
 
 
-def _is_fleeting(row: ServerRow) -> bool:
-    return not row.state.confirmed_at and row.state.last_seen - row.state.first_seen < DAY
+def _is_fleeting(row: Name) -> bool:
+    return not row.confirmed and row.last_seen - row.first_seen < DAY
 
 
-def _place(row: ServerRow) -> tuple[str, str]:
+def _place(row: Name) -> tuple[str, str]:
     return row.key.tenant, row.key.network

@@ -26,6 +26,21 @@ class ServerRow(Struct, frozen=True):
     enforced: bool
     stage: int
 
+    @property
+    def confirmed(self) -> bool:
+        """Whether its name ever agreed with its client."""
+        return self.state.confirmed_at > 0
+
+    @property
+    def first_seen(self) -> float:
+        """UTC seconds since 1970."""
+        return self.state.first_seen
+
+    @property
+    def last_seen(self) -> float:
+        """UTC seconds since 1970."""
+        return self.state.last_seen
+
 
 class SightingRow(Struct, frozen=True):
     """One message's evidence and what was decided on it."""
