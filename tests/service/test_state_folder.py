@@ -1,10 +1,12 @@
 """The state folder: private, writable, one user at a time."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from wehr.service.state_folder import StartError, StateFolder, default_state
+from wehr.service.state_folder import StartError, StateFolder, default_state, serving
 
 
 def test_a_new_folder_can_be_passed_through_but_not_listed(tmp_path: Path) -> None:
@@ -37,3 +39,20 @@ def test_systemd_and_xdg_name_the_default(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/wehr:/var/lib/other")
     assert default_state() == Path("/var/lib/wehr")
+
+
+@pytest.mark.parametrize("said", ["-1", "1", "0", "999999999", "", "x", "9" * 5000])
+def test_what_the_lock_says_is_not_taken_for_granted(tmp_path: Path, said: str) -> None:
+    """Root sends signals to who serves: not to every process (-1), nor to somebody else's."""
+    with StateFolder(tmp_path):
+        assert serving(tmp_path) == os.getpid()
+        (tmp_path / "lock").write_text(said)
+        assert serving(tmp_path) is None
+
+
+def test_another_process_does_not_serve(tmp_path: Path) -> None:
+    """One that has not the lock open: a number that was given to another one since, say."""
+    with StateFolder(tmp_path), subprocess.Popen(["sleep", "60"]) as other:
+        (tmp_path / "lock").write_text(str(other.pid))
+        assert serving(tmp_path) is None
+        other.kill()

@@ -111,6 +111,21 @@ class StateFolder:
         self.close()
 
 
+def _has_open(process: int, file: os.stat_result) -> bool:
+    """Whether a process has a file open; where there is no /proc, it is believed.
+
+    Raises:
+        OSError: there is no such process, or it is none of this user's.
+    """
+    if not Path("/proc/self/fd").is_dir():
+        return True
+    for descriptor in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            if os.path.samestat(descriptor.stat(), file):
+                return True
+    return False
+
+
 def serving(path: Path) -> int | None:
     """The number of the process that serves a state folder; None if none does."""
     try:
@@ -118,7 +133,9 @@ def serving(path: Path) -> int | None:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return int(lock.read())
+                # Whoever may write there is not to choose whom a signal of root's goes to.
+                process = int(lock.read(20))
+                return process if process > 1 and _has_open(process, os.fstat(lock.fileno())) else None
     except (OSError, ValueError):
         return None
     return None
