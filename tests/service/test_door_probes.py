@@ -81,6 +81,17 @@ def test_nobody_listening_is_named(tmp_path: Path) -> None:
     assert "wehr serve" in tcp.remedy
 
 
+def test_a_next_hop_that_is_away_is_named(open_folder: Path) -> None:
+    """The proxy itself is well: a restart of Wehr would mend nothing."""
+    extra = f'smtp.listen = ["127.0.0.1:{free_port()}"]\nsmtp.next_hop = "127.0.0.1:{free_port()}"\n'
+    with receiver(open_folder / "state", START, "report", extra) as running:
+        found = {it.about.partition(" ")[0]: it for it in _tried(running.service.config, running.folder)}
+
+    assert found["smtp"].level is Level.WRONG
+    assert "The next hop is not available" in found["smtp"].text
+    assert "smtp.next_hop" in found["smtp"].remedy
+
+
 @pytest.mark.parametrize("door", sorted(set(DOORS) - {"smtp"}))
 def test_another_program_on_the_port_is_named(tmp_path: Path, door: str) -> None:
     """One that hangs, and one that greets as a mail system does."""

@@ -170,6 +170,10 @@ def _diagnosis(error: Exception, door: str, place: Place, patience: float) -> tu
         case PermissionError():
             remedy = f"wehr.toml: [{door}] socket_mode and socket_group; or run doctor as root"
             return "this user may not connect to the socket", remedy
+        case smtplib.SMTPResponseException(smtp_code=421):
+            said = error.smtp_error
+            text = f"is told 421: {said.decode('ascii', 'replace') if isinstance(said, bytes) else said}"
+            return text, "see that the mail system at smtp.next_hop runs, and Wehr's log"
         case TimeoutError():
             text = f"gives no answer within {patience:g} s: Wehr hangs, or it is another program"
         case _:
