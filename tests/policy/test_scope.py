@@ -53,7 +53,10 @@ def test_the_dot_of_the_root_makes_no_other_name():
     assert scopes(tenants=(rooted,), recipients=("x.west.example",))[0].tenant == "rooted"
 
 
-@pytest.mark.parametrize("written", ["b\u00fccher.example", "B\u00dcCHER.example.", "xn--bcher-kva.example"])
+@pytest.mark.parametrize(
+    "written",
+    ["b\u00fccher.example", "B\u00dcCHER.example.", "bu\u0308cher\u3002example", "xn--bcher-kva.example"],
+)
 @pytest.mark.parametrize("recipient", ["b\u00fccher.example", "xn--bcher-kva.example"])
 def test_a_tenant_domain_is_found_in_either_of_its_spellings(written: str, recipient: str):
     """An envelope has U-labels where SMTPUTF8 was asked for, A-labels everywhere else."""
@@ -69,6 +72,15 @@ def test_a_tenant_domain_is_found_in_either_of_its_spellings(written: str, recip
 def test_a_domain_without_another_spelling_stays_what_it_is(domain: str):
     """What a mail system takes mail for need not be a host's name, nor an A-label of today."""
     assert spellings(domain) == {domain}
+
+
+def test_an_exemption_may_name_a_domain_of_one_letter_and_none_that_is_only_dots():
+    """The error says what is wanted."""
+    assert exemption_stops(
+        (Exemption(since=SINCE, reason="asked", domain="X"),), ServerKey("t", "mail.x", "192.0.2.0/24")
+    )
+    with pytest.raises(ValueError, match=r"such as example.org, not '\.\.'"):
+        Exemption(since=SINCE, reason="asked", domain="..")
 
 
 def test_a_tenant_domain_of_impossible_letters_is_an_error_of_the_configuration():
