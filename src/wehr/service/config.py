@@ -229,8 +229,8 @@ class Smtp(Struct, frozen=True, forbid_unknown_fields=True):
     refuse_early: Annotated[
         bool,
         Meta(
-            description="Whether a server of the last stage is refused at RCPT, but for one message every few "
-            "minutes that shows a cure."
+            description="Whether a server of the last stage is refused at RCPT, but for one message every "
+            "few minutes that shows a cure."
         ),
     ] = False
     look_up_names: Annotated[

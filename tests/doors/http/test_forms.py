@@ -119,6 +119,20 @@ def test_a_server_is_throttled_blocked_and_let_in_again() -> None:
     assert set(first) == KEYS - REPLY - {"until"}
 
 
+def test_a_server_of_the_last_stage_is_refused_before_its_headers() -> None:
+    """With the line that the headers would bring; one transaction in ten minutes goes on to them."""
+    rig = Rig()
+    for day in (0, 25, 50, 75, 95):
+        blocked = _at(rig, day, "/v1/decide", _message(OUTDATED))
+    early = _message(PATCHED, stage="rcpt")  # whatever headers are sent are not read
+    found = _at(rig, 95 + 1 / 1440, "/v1/decide", early)
+    assert {name: found[name] for name in REPLY} == {name: blocked[name] for name in REPLY}
+    assert (found["action"], found["reason"]) == ("block", "blocked")
+    let = [_at(rig, 95 + 11 / 1440, "/v1/decide", {**early, "queue_id": name}) for name in ("a", "b", "a")]
+    assert [it["action"] for it in let] == ["accept", "block", "accept"]
+    assert let[0] == {"action": "accept", "reason": "no-trace"}
+
+
 @pytest.mark.parametrize("mode", ["report", "simulate"])
 def test_what_is_only_reported_is_told_apart(mode: str) -> None:
     """The message is accepted, and ``would_be`` says what it would have met."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -21,6 +21,14 @@ _NAME = 255
 class Message(Struct, frozen=True):
     """One message. Of the client only what the mail system itself has verified belongs here."""
 
+    stage: Annotated[
+        Literal["data", "rcpt"],
+        Meta(
+            description="Where the mail system is; rcpt: there are no headers yet. Then only a server of the "
+            "last stage is refused, but for one transaction (queue_id) every few minutes; accept means: go "
+            "on, and ask with the headers."
+        ),
+    ] = "data"
     client_ip: Annotated[str, Meta(description="Address of the SMTP client.", examples=["203.0.113.10"])] = ""
     client_name: Annotated[
         str, Meta(description="Host name of the client, only if it leads back to the address.")
@@ -111,7 +119,8 @@ def read(request: Request) -> Question:
         message.listener[:_NAME],
         domains(message.recipients),
     )
-    return Question(session, bounded(fields[int(message.own_received) :]), message.queue_id[:_NAME])
+    trace = bounded(fields[int(message.own_received) :])
+    return Question(session, trace, message.queue_id[:_NAME], message.stage == "rcpt")
 
 
 def write(verdict: Verdict) -> bytes:

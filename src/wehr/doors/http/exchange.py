@@ -56,11 +56,12 @@ class Refused(Exception):
 
 
 class Question(Struct, frozen=True, gc=False):
-    """What the gate is asked."""
+    """What the gate is asked; ``early`` where there are no headers yet."""
 
     session: Session
     trace: tuple[bytes, ...]
     queue_id: str
+    early: bool = False
 
 
 class Form(Struct, frozen=True):

@@ -22,6 +22,8 @@ FORMS: Final[Mapping[str, Form]] = {"/v1/decide": DECIDE, "/v1/mta-hooks": MTA_H
 DOCUMENT: Final = "/v1/openapi.json"
 
 _UNASKED: Final = Verdict(Decision(Action.ACCEPT, Reason.NO_TRACE))
+_EARLY: Final = Decision(Action.BLOCK, Reason.BLOCKED)
+"""What a refusal before the headers always is."""
 _FAILED: Final = Verdict(Decision(Action.ACCEPT, Reason.INTERNAL_ERROR))
 
 
@@ -92,7 +94,11 @@ class HttpServer(Door):
 
         def ask() -> str | None:
             nonlocal verdict
-            verdict = self.gate.verdict(question.session, question.trace, question.queue_id)
+            if question.early:
+                reply = self.gate.ask_early(question.session, question.queue_id)
+                verdict = Verdict(_EARLY, reply) if reply else _UNASKED
+            else:
+                verdict = self.gate.verdict(question.session, question.trace, question.queue_id)
             return verdict.reply
 
         refused = self.answer(ask, lambda _: form.write(verdict), b"", question.queue_id)
