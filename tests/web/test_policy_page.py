@@ -1,6 +1,8 @@
 """The policy and the catalogue as pages, and what another policy would change."""
 
+import asyncio
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,10 @@ from wehr.catalogue import load
 from wehr.ledger.journal import Position
 from wehr.policy import Policy
 from wehr.policy.types import Mode
+from wehr.web.house import House
+from wehr.web.pages import policy as policy_page
 from wehr.web.pages.policy import plan
+from wehr.web.stores import Busy
 from wehr.web.visit import Need, Visitor
 
 
@@ -114,6 +119,43 @@ def test_another_tenants_servers_are_not_looked_at(tmp_path: Path) -> None:
 
     assert "0 servers would be" in text
     assert "mail.example.org" not in text
+
+
+def test_a_fleet_that_takes_too_long_is_looked_at_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the page says so; the servers that are out of date come first."""
+    monkeypatch.setattr(policy_page, "_SECONDS", -1.0)
+    with browsing(tmp_path) as browser:
+        text = browser.get("/policy/what-if?mode=enforce").text
+
+    assert "Only 1 servers were looked at; 1 are left out" in text
+    assert "mail.example.org" in text
+
+
+def test_few_wait_for_what_takes_long(tmp_path: Path) -> None:
+    """One is done at a time, some wait, and the next is told to come again."""
+    begun = threading.Semaphore(0)
+    go = threading.Event()
+
+    def task() -> int:
+        begun.release()
+        go.wait(10)
+        return 1
+
+    async def crowd(given: House) -> list[object]:
+        tasks = [asyncio.create_task(given.work_long(task)) for _ in range(6)]
+        await asyncio.to_thread(begun.acquire, timeout=10)
+        alone = not await asyncio.to_thread(begun.acquire, timeout=0.05)
+        go.set()
+        return [alone, *await asyncio.gather(*tasks, return_exceptions=True)]
+
+    with house(tmp_path, at(0)) as (given, _, _):
+        alone, *answers = asyncio.run(crowd(given))
+
+    assert alone
+    assert answers.count(1) == 4
+    assert [type(it) for it in answers[4:]] == [Busy, Busy]
 
 
 def test_the_catalogue_names_products_updates_and_holes(tmp_path: Path) -> None:

@@ -110,7 +110,10 @@ def _play(row: ServerRow, basis: Basis, days: int) -> list[tuple[Span, tuple[int
     episode = standing.episode
     if episode is not None and episode.intervals[-1][1] is not None:
         episode = None
-    first = max(episode.started if episode else standing.first_seen, basis.now - _OLDEST)
+    if episode:  # what was before today is told by the clock; its time of day is when stages begin
+        first = basis.now - (basis.now - episode.started) % DAY
+    else:
+        first = max(standing.first_seen, basis.now - _OLDEST)
     mode = next((it.mode for it in basis.policy.tenants if it.name == row.key.tenant), None)
     enforced = (mode or basis.policy.mode) is Mode.ENFORCE
     spans = simulate(

@@ -1,5 +1,6 @@
 """What pages are given: the store for reading and changing, what servers are judged by now, and the time."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
@@ -11,12 +12,14 @@ from wehr.policy import ServerKey
 from wehr.web.listings import Listings
 from wehr.web.rate import Rate
 from wehr.web.source import Present, Source
-from wehr.web.stores import Stores
+from wehr.web.stores import Busy, Stores
 
 T = TypeVar("T")
 
 _A_MINUTE: Final = 60
 """Requests of one network to what is open to everybody."""
+_LONG: Final = 4
+"""Tasks of seconds that may wait, the one that is done included."""
 
 
 class House:
@@ -30,6 +33,8 @@ class House:
         self._stores = stores
         self._listings = Listings(source, stores)
         self.public_rate = Rate(_A_MINUTE)
+        self._long = asyncio.Semaphore(1)
+        self._waiting = 0
 
     @property
     def present(self) -> Present:
@@ -56,6 +61,21 @@ class House:
             Busy: too many wait already.
         """
         return await self._stores.work(task)
+
+    async def work_long(self, task: Callable[[], T]) -> T:
+        """The same for what takes seconds: one at a time, or the other pages would have no thread.
+
+        Raises:
+            Busy: too many wait already.
+        """
+        if self._waiting >= _LONG:
+            raise Busy
+        self._waiting += 1
+        try:
+            async with self._long:
+                return await self.work(task)
+        finally:
+            self._waiting -= 1
 
     def basis(self, keys: Iterable[ServerKey]) -> Basis:
         """What these servers are judged by now, to be used in a thread: holds them and their neighbours."""

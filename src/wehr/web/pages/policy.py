@@ -1,5 +1,6 @@
 """The policy in words and pictures, and what another one would change before it is in force."""
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from wehr.ledger import Store
+from wehr.ledger.listing import ServerQuery
 from wehr.ledger.planning import Touched, compare, planned_basis, touched
 from wehr.ledger.report import Basis
 from wehr.ledger.rows import ServerRow
@@ -21,7 +23,11 @@ from wehr.web.languages import N_
 from wehr.web.visit import Need, Page, Visit
 
 _MOST: Final = 2000
-"""Servers that are played through while somebody waits; `wehr announce` takes all."""
+"""Servers that are played through at most while somebody waits; `wehr announce` takes all."""
+_SECONDS: Final = 5.0
+"""So long somebody waits at most."""
+_BREATH: Final = 0.0002
+"""Seconds between two servers, in which messages are answered."""
 _DAYS: Final = 120
 _WEEK: Final = 7
 
@@ -90,22 +96,28 @@ async def _what_if(visit: Visit) -> Response:
 async def play(visit: Visit, planned: Policy) -> WhatIf:
     """What a plan would change for the servers that the visitor may see."""
     listing = await visit.house.listing()
-    refs = [
-        line.ref
-        for line in listing.lines
-        if line.direct and not line.silent and line.build and visit.visitor.sees(line.key.tenant)
-    ]
-    chosen = refs[:_MOST]
-    rows = await visit.house.ask(lambda store: rows_of(store, chosen))
+    asked = ServerQuery(tenants=visit.visitor.tenants, silent=False)
+    lines = await visit.house.work(lambda: listing.find(asked))
+    refs = [line.ref for line in lines if line.direct and line.build]
+    rows = await visit.house.ask(lambda store: rows_of(store, refs[:_MOST]))
     basis = visit.house.basis([row.key for row in rows])
-    found = await visit.house.work(lambda: _played(rows, basis, planned))
+    found, looked_at = await visit.house.work_long(lambda: _played(rows, basis, planned))
     messages = await visit.house.ask(lambda store: _lately(store, found, basis.now))
-    return WhatIf(found, messages, len(rows), len(refs) - len(chosen))
+    return WhatIf(found, messages, looked_at, len(refs) - looked_at)
 
 
-def _played(rows: Sequence[ServerRow], basis: Basis, planned: Policy) -> list[Touched]:
-    found = touched(rows, basis, planned_basis(basis, planned), _DAYS)
-    return sorted(found, key=lambda it: (it.first_day, it.server))
+def _played(rows: Sequence[ServerRow], basis: Basis, planned: Policy) -> tuple[list[Touched], int]:
+    """The servers that it touches, and how many were looked at in the time there is."""
+    then, end = planned_basis(basis, planned), time.monotonic() + _SECONDS
+    found: list[Touched] = []
+    looked_at = 0
+    for row in rows:
+        found += touched([row], basis, then, _DAYS)
+        looked_at += 1
+        if time.monotonic() > end:
+            break
+        time.sleep(_BREATH)
+    return sorted(found, key=lambda it: (it.first_day, it.server)), looked_at
 
 
 def _lately(store: Store, found: Sequence[Touched], now: float) -> int:

@@ -112,7 +112,7 @@ async def _export(visit: Visit) -> Response:
         return StreamingResponse(maker(visit, refs), media_type=kind, headers=headers)
     rows = [row async for part in _parts(visit, refs) for row in part]
     try:
-        content = await visit.house.work(lambda: write(rows))
+        content = await visit.house.work_long(lambda: write(rows))
     except ImportError:
         raise HTTPException(501) from None
     return Response(content, media_type=kind, headers=headers)
