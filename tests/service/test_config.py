@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from wehr.policy.types import Mode
-from wehr.service.config import Config, ConfigError, load, parse, split_address
+from wehr.service.config import Config, ConfigError, load, parse
+from wehr.service.door_settings import split_address
 
 
 def test_an_empty_file_is_the_embedded_default() -> None:

@@ -11,8 +11,9 @@ from running import Receiver, receiver
 
 from wehr.doors.probe import REPLY, TRACE, is_probe
 from wehr.evidence import Session
-from wehr.service.config import Config, Door, parse
+from wehr.service.config import Config, parse
 from wehr.service.door_probes import PROBES, try_doors
+from wehr.service.door_settings import Door
 from wehr.service.doors import DOORS
 from wehr.service.mta import Finding, Level
 

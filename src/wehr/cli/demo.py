@@ -15,8 +15,9 @@ from rich.table import Table
 from wehr.cli.output import BadUse, console
 from wehr.cli.report import print_report
 from wehr.cli.serve import pages_lines
-from wehr.service.config import Log, split_address
+from wehr.service.config import Log
 from wehr.service.demonstration import DAY, Demonstration, Today
+from wehr.service.door_settings import split_address
 from wehr.service.fleet import FLEET
 from wehr.service.logs import configure
 from wehr.service.state_folder import StartError

@@ -25,7 +25,7 @@ def opensmtpd(address: str) -> None:
     It ends when smtpd does. While the service is down, mail is accepted.
     """
     from wehr.doors.opensmtpd import Shim
-    from wehr.service.config import split_address
+    from wehr.service.door_settings import split_address
 
     if "/" in address:
         Shim(address).run()

@@ -18,8 +18,9 @@ from wehr.cli.config import file_option, read
 from wehr.cli.output import BadUse
 from wehr.ledger import LedgerError, open_store
 from wehr.service import systemd
-from wehr.service.config import Config, find, split_address
+from wehr.service.config import Config, find
 from wehr.service.descriptors import allow_connections
+from wehr.service.door_settings import split_address
 from wehr.service.listeners import Listeners
 from wehr.service.logs import configure
 from wehr.service.service import Service

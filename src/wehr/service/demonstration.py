@@ -21,7 +21,8 @@ from wehr.ledger.rows import Detail
 from wehr.policy import Holds, Policy, ServerKey
 from wehr.policy.pauses import Pause, request
 from wehr.service.clock import SetClock
-from wehr.service.config import Config, Milter, Receiver, Web
+from wehr.service.config import Config, Receiver, Web
+from wehr.service.door_settings import Milter
 from wehr.service.service import Service
 from wehr.service.state_folder import StateFolder
 

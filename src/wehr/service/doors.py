@@ -15,7 +15,8 @@ from wehr.doors.milter import MilterServer
 from wehr.doors.policy_service import PolicyServer
 from wehr.doors.smtp import SmtpServer
 from wehr.doors.socketmap import SocketmapServer
-from wehr.service import config as settings
+from wehr.service import door_settings as settings
+from wehr.service.config import Config
 from wehr.service.smtp import drain, proxy
 
 DOORS: Final[Mapping[str, Callable[..., Door]]] = {
@@ -34,7 +35,7 @@ Sockets = Mapping[str, Sequence[socket]]
 
 
 async def open_doors(
-    config: settings.Config,
+    config: Config,
     gate: Gate,
     sockets: Sockets,
     warn: Callable[[str, str], None],
@@ -72,7 +73,7 @@ async def open_doors(
     return doors
 
 
-def _own(table: object, config: settings.Config, folder: Path) -> dict[str, Any]:
+def _own(table: object, config: Config, folder: Path) -> dict[str, Any]:
     """What only one kind of door can be told."""
     match table:
         case settings.Http():

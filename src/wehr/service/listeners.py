@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from wehr.doors.sockets import bind_unix
-from wehr.service.config import Config, Door, split_address
+from wehr.service.config import Config
+from wehr.service.door_settings import Door, split_address
 from wehr.service.doors import DOORS
 from wehr.service.state_folder import StartError
 

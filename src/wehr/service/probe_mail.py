@@ -4,7 +4,7 @@ import smtplib
 from email.utils import formatdate
 
 from wehr.doors.probe import HOST, REPLY, TRACE
-from wehr.service.config import split_address
+from wehr.service.door_settings import split_address
 from wehr.service.mta.types import Finding, Level
 
 _MESSAGE = """\

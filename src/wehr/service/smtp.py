@@ -16,7 +16,8 @@ from wehr.ledger import Entry, Ledger
 from wehr.policy.ladder import Stage
 from wehr.policy.replies import Texts
 from wehr.policy.types import Mode
-from wehr.service.config import Config, Smtp, split_address
+from wehr.service.config import Config
+from wehr.service.door_settings import Smtp, split_address
 from wehr.service.state_folder import StartError
 
 _TRIAL: Final = "trial"

@@ -7,7 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from wehr.service.config import Config, Door, split_address
+from wehr.service.config import Config
+from wehr.service.door_settings import Door, split_address
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost", "localhost.localdomain"})
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}  # noqa: S104 - told apart, not listened on
