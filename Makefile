@@ -18,15 +18,15 @@ $(VENV)/.run: requirements/run.txt pyproject.toml
 	$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-$(VENV)/.postgres $(VENV)/.survey: $(VENV)/.%: requirements/%.txt $(VENV)/.run
+$(VENV)/.postgres $(VENV)/.survey $(VENV)/.chat: $(VENV)/.%: requirements/%.txt $(VENV)/.run
 	$(PIP) install --require-hashes -r $<
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.run $(VENV)/.postgres $(VENV)/.survey
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run $(VENV)/.postgres $(VENV)/.survey $(VENV)/.chat
 	$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
-install: $(VENV)/.run $(EXTRAS:%=$(VENV)/.%) ## install Wehr into .venv, starting nothing (EXTRAS='postgres survey' for PostgreSQL and Parquet)
+install: $(VENV)/.run $(EXTRAS:%=$(VENV)/.%) ## install Wehr into .venv, starting nothing (EXTRAS='postgres survey chat' for PostgreSQL, Parquet, chats)
 	@echo "Installed: $(BIN)/wehr"
 
 run: $(VENV)/.run ## start Wehr in the foreground on its embedded default, with a sink to try it at 127.0.0.1:2525
@@ -65,11 +65,11 @@ mutants: $(VENV)/.mutants ## change the policy and the merge rules line by line:
 	WEHR_HYPOTHESIS=mutants $(BIN)/mutmut run
 	$(BIN)/mutmut results
 
-bench: $(VENV)/.dev ## measure the milter door, the parser and messages through Postfix against their peers
+bench: $(VENV)/.dev ## measure milter door, parser, SMTP proxy and messages through Postfix against their peers (bench/README.md has the other benches)
 	sh bench/run.sh
 
 lock: ## compile requirements/*.txt anew (needs uv)
-	cd requirements && for set in run dev postgres survey mutants bench; do \
+	cd requirements && for set in run dev postgres survey chat mutants bench; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links -o $$set.txt $$set.in; done
 
