@@ -24,7 +24,7 @@ def client_names(store: Store) -> dict[str, str]:
 
 def rows_of(store: Store, refs: Sequence[str]) -> list[ServerRow]:
     """These servers, in the order given; those that are not there are left out."""
-    found = {}
+    found: dict[str, ServerRow] = {}
     for first in range(0, len(refs), _BATCH):
         found.update((row.ref, row) for row in store.servers(refs=refs[first : first + _BATCH]))
     return [found[ref] for ref in refs if ref in found]
