@@ -117,6 +117,42 @@ def test_a_ladder_that_leaves_a_quarter_of_an_hour_is_not_odd():
     assert warned(text) == []
 
 
+FLOOR = """
+[policy.compliance]
+preset = "{preset}"
+[[policy.compliance.floors]]
+builds = "{builds}"
+since = {since}
+least = "{builds}.70"
+"""
+
+
+@pytest.mark.parametrize(
+    ("builds", "since", "told"),
+    [
+        ("15.1.2507", "2026-06-01", "for 15.1.2507 Exchange Online's floor decides from 2026-09-08"),
+        ("15.2", "2026-06-01", "for 15.2 Exchange Online's floor decides from 2026-09-08 on (15.2.1748.39)"),
+        ("15.2.1544", "2026-06-01", "from 2026-09-08 on (15.2.1544.36)"),
+        ("15", "2026-06-01", "for 15.2.1544 Exchange Online's floor"),
+        ("15.0", "2020-01-01", "from 2023-12-01 on (no build)"),
+    ],
+)
+def test_a_floor_that_a_later_one_of_the_preset_replaces_is_odd(builds, since, told):
+    """It is found by its line, and with the preset switched off it counts."""
+    text = FLOOR.format(preset="exchange-online", builds=builds, since=since)
+    assert only(text).startswith("wehr.toml:6: policy.compliance.floors[0].since: for ")
+    assert told in only(text)
+    assert warned(FLOOR.format(preset="none", builds=builds, since=since)) == []
+
+
+@pytest.mark.parametrize(
+    ("builds", "since"), [("15.1.2507", "2026-09-08"), ("15.2", "2027-01-01"), ("15.10", "2020-01-01")]
+)
+def test_a_floor_that_comes_after_those_of_the_preset_is_not_odd(builds, since):
+    """Nor one of other builds."""
+    assert warned(FLOOR.format(preset="exchange-online", builds=builds, since=since)) == []
+
+
 def test_most_mail_from_one_address_is_a_relay_not_declared():
     """More than half of at least a hundred messages, unless it is declared."""
     seen = Seen(100, "192.0.2.25", 51)

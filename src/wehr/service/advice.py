@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from wehr.catalogue import Catalogue
 from wehr.policy import Mode, Policy
+from wehr.policy.compliance import MICROSOFT_FLOORS, Rules
 from wehr.policy.ladder import DAY
 from wehr.policy.scope import DEFAULT_TENANT, Connector, Tenant, read_network
 from wehr.service.config import Config
@@ -58,6 +59,7 @@ def advise(config: Config, catalogue: Catalogue, now: float, seen: Seen | None =
         *_relays(config, seen),
         *_passing(config),
         *(_enforced(config, catalogue, now, seen) if enforces(config.policy) else ()),
+        *_floors(config.policy.compliance),
         *_ladders(config.policy),
         *_selections(config.policy, catalogue),
         *_tenants(config.policy.tenants),
@@ -139,6 +141,33 @@ def _enforced(config: Config, catalogue: Catalogue, now: float, seen: Seen) -> I
             f"{seen.refused_at_once} servers that were only reported so far are refused at once, for their "
             f"clocks have run; to start everybody at stage 1, set clock_from = {today}",
         )
+
+
+def _floors(rules: Rules) -> Iterator[Advice]:
+    """Floors of one's own that give way to a later one of the preset: people expect theirs to win."""
+    if rules.preset != "exchange-online" or "floor" not in rules.require:
+        return
+    for number, own in enumerate(rules.floors):
+        later = [
+            (_begins(own.builds, it.builds), it.since, len(it.builds), it)
+            for it in MICROSOFT_FLOORS
+            if it.software == own.software
+            and it.since > own.since
+            and (_begins(own.builds, it.builds) or _begins(it.builds, own.builds))
+        ]
+        if later:
+            floor = max(later, key=lambda one: one[:3])[-1]
+            builds = max(floor.builds, own.builds, key=len)
+            yield Advice(
+                ("policy", "compliance", "floors", number, "since"),
+                f"for {builds} Exchange Online's floor decides from {floor.since} on "
+                f"({floor.least or 'no build'}), for it is the later one, be it higher or lower; give yours a "
+                'later day, or set preset = "none"',
+            )
+
+
+def _begins(builds: str, with_these: str) -> bool:
+    return f"{builds}.".startswith(f"{with_these}.")
 
 
 def _ladders(policy: Policy) -> Iterator[Advice]:
