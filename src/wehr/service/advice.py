@@ -161,8 +161,8 @@ def _floors(rules: Rules) -> Iterator[Advice]:
             yield Advice(
                 ("policy", "compliance", "floors", number, "since"),
                 f"for {builds} Exchange Online's floor decides from {floor.since} on "
-                f"({floor.least or 'no build'}), for it is the later one, be it higher or lower; give yours a "
-                'later day, or set preset = "none"',
+                f"({floor.least or 'no build'}), for it is the later one, be it higher or lower; give yours "
+                'a later day, or set preset = "none"',
             )
 
 
