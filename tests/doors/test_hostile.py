@@ -14,7 +14,8 @@ import pytest
 from door_peers import PEERS, Peer
 from recording_gate import RecordingGate
 
-from wehr.doors.door import Door, DoorSession, Event, Limits
+from wehr.doors.door import Door
+from wehr.doors.types import DoorSession, Event, Limits
 from wehr.service.doors import DOORS
 
 CROWD = 500

@@ -17,8 +17,8 @@ from postfix import Answer, Peer, free_port
 from recording_gate import RecordingGate
 from running import Receiver, receiver
 
-from wehr.doors.door import Event
 from wehr.doors.line import LineServer
+from wehr.doors.types import Event
 
 pytestmark = [pytest.mark.mta, pytest.mark.xdist_group("mta")]
 

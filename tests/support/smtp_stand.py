@@ -15,9 +15,9 @@ from typing import BinaryIO
 
 from recording_gate import RecordingGate
 
-from wehr.doors.door import Event, Limits
 from wehr.doors.smtp import Proxy, SmtpServer, Tell, Timeouts
 from wehr.doors.smtp.names import NO_NAME, HostName
+from wehr.doors.types import Event, Limits
 
 EHLO = (
     b"250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250-XCLIENT NAME ADDR PORT\r\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any, Final
 
-from wehr.doors.door import Door, Event, Limits
+from wehr.doors.door import Door
 from wehr.doors.gate import Gate
 from wehr.doors.http import HttpServer
 from wehr.doors.line import LineServer
@@ -15,6 +15,7 @@ from wehr.doors.milter import MilterServer
 from wehr.doors.policy_service import PolicyServer
 from wehr.doors.smtp import SmtpServer
 from wehr.doors.socketmap import SocketmapServer
+from wehr.doors.types import Event, Limits
 from wehr.service import door_settings as settings
 from wehr.service.config import Config
 from wehr.service.smtp import drain, proxy

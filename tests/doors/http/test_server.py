@@ -10,8 +10,8 @@ import pytest
 from http_asking import answers, post
 from recording_gate import RecordingGate
 
-from wehr.doors.door import Event, Limits
 from wehr.doors.http import HttpServer
+from wehr.doors.types import Event, Limits
 
 ASKED = post("/v1/decide", {})
 LAST = post("/v1/decide", {}, Connection="close")

@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from recording_gate import RecordingGate
 
-from wehr.doors.door import Event
 from wehr.doors.http import HttpServer
 from wehr.doors.http.session import MAX_AT_ONCE, MAX_UPLOAD, HttpSession
+from wehr.doors.types import Event
 from wehr.doors.wire import ProtocolError
 
 ASKED = post("/v1/decide", {"client_ip": "203.0.113.10"})

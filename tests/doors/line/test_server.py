@@ -7,8 +7,8 @@ from contextlib import suppress
 import pytest
 from recording_gate import RecordingGate
 
-from wehr.doors.door import Event, Limits
 from wehr.doors.line import LineServer
+from wehr.doors.types import Event, Limits
 
 QUESTION = b"request=message\nclient_address=192.0.2.1\nqueue_id=1\nreceived=from a by b\n\n"
 ACCEPT = b"action=accept\n\n"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from running import until
 from smtp_stand import EHLO, TRACE, Stand, stand
 
-from wehr.doors.door import Event, Limits
 from wehr.doors.smtp import Proxy, Tell, Timeouts
+from wehr.doors.types import Event, Limits
 
 LATER = "450 4.7.230 Connecting server is throttled; retry after 14:25 UTC."
 NEVER = "550 5.7.230 Connecting server is blocked for 60 mins/hr."

@@ -5,12 +5,13 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from wehr.doors.door import Door, Event, Gate, Limits, OnEvent
+from wehr.doors.door import Door
 from wehr.doors.http import openapi
 from wehr.doors.http.decide import DECIDE
 from wehr.doors.http.exchange import JSON, Form, Question, Refused, Request, Response
 from wehr.doors.http.hooks import MTA_HOOKS
 from wehr.doors.http.session import HttpSession
+from wehr.doors.types import Event, Gate, Limits, OnEvent
 from wehr.doors.verdict import Verdict
 from wehr.doors.wire import MAX_DOMAINS
 from wehr.policy import Action, Decision, Reason

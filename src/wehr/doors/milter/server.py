@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from wehr.doors.door import Counters, Door, Event, Gate, Limits
+from wehr.doors.door import Door
 from wehr.doors.milter import codec
 from wehr.doors.milter.session import ACCEPTED, MilterSession
 from wehr.doors.sockets import bind_unix
+from wehr.doors.types import Counters, Event, Gate, Limits
 from wehr.evidence.types import Session
 
 __all__ = ["Counters", "Event", "Gate", "Limits", "MilterServer", "bind_unix"]

@@ -4,11 +4,12 @@ import asyncio
 import secrets
 from typing import Final
 
-from wehr.doors.door import Door, Event, Gate, Limits, OnEvent
+from wehr.doors.door import Door
 from wehr.doors.smtp.next_hop import Client, NextHopGone
 from wehr.doors.smtp.session import ProxySession
 from wehr.doors.smtp.settings import Proxy
 from wehr.doors.smtp.stream import Stream
+from wehr.doors.types import Event, Gate, Limits, OnEvent
 from wehr.doors.wire import bounded, refusal
 from wehr.evidence.address import canonical
 from wehr.evidence.headers import split_headers
