@@ -1,14 +1,16 @@
 """Why a stored decision was taken, or what a server would meet now: for the command line, pages and API."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from msgspec import Struct
 
 from wehr.evidence import Confidence, Relation, Session, Sighting, parse_build
 from wehr.ledger.report import Basis
 from wehr.ledger.rows import ServerRow, SightingRow
-from wehr.policy import Action, Decision, Policy, Reason, Scope, ServerKey, decide
+from wehr.policy import Action, Decision, Mode, Policy, Reason, Scope, ServerKey, decide
 from wehr.policy.explain import Item, explain
+from wehr.policy.scope import Connector, Scoping, Tenant
 
 
 class Explanation(Struct, frozen=True):
@@ -85,7 +87,7 @@ def explain_sighting(
             assessment,
             standing,
             effective,
-            scope=_scope(key, seen, policy),
+            scope=scope_of(key, seen.client_ip if seen else "", seen.client_name if seen else "", policy),
             policy=policy,
             stops=held,
             key=secret,
@@ -107,15 +109,25 @@ def explain_sighting(
     return decision, items
 
 
-def _scope(key: ServerKey, seen: Sighting | None, policy: Policy) -> Scope:
-    """The scope of a message from this client to the server's tenant."""
-    domains = next((tenant.domains for tenant in policy.tenants if tenant.name == key.tenant), ())
-    session = Session(
-        client_ip=seen.client_ip if seen else "",
-        client_name=seen.client_name if seen else "",
-        recipients=tuple(domain.removeprefix(".") for domain in domains[:1]),
-    )
-    return policy.scoping().resolve(session)[0]
+def scope_of(key: ServerKey, client_ip: str, client_name: str, policy: Policy) -> Scope:
+    """The scope of a message from this client to the server's tenant.
+
+    A connector that goes by the listener or a certificate is not found, for neither is kept.
+    """
+    tenant = next((it for it in policy.tenants if it.name == key.tenant), None)
+    # What begins with a dot stands for what is below it.
+    domains = [f"any{it}" if it.startswith(".") else it for it in tenant.domains[:1]] if tenant else []
+    session = Session(client_ip=client_ip, client_name=client_name, recipients=tuple(domains))
+    found = _scoping(policy.mode, policy.tenants, policy.connectors).resolve(session)[0]
+    if found.tenant == key.tenant:
+        return found
+    mode = (tenant and tenant.mode) or policy.mode
+    return Scope(key.tenant, mode, skip=Reason.OFF if mode is Mode.OFF else None)
+
+
+@lru_cache(maxsize=4)
+def _scoping(mode: Mode, tenants: tuple[Tenant, ...], connectors: tuple[Connector, ...]) -> Scoping:
+    return Scoping(mode, tenants, connectors, ())
 
 
 def _iso(at: float) -> str:

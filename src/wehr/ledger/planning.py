@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from wehr.catalogue.types import Assessment
 from wehr.evidence.build import format_build
+from wehr.ledger.explaining import scope_of
 from wehr.ledger.exporting import cell
 from wehr.ledger.report import Basis
 from wehr.ledger.rows import ServerRow
@@ -114,8 +115,7 @@ def _play(row: ServerRow, basis: Basis, days: int) -> list[tuple[Span, tuple[int
         first = basis.now - (basis.now - episode.started) % DAY
     else:
         first = max(standing.first_seen, basis.now - _OLDEST)
-    mode = next((it.mode for it in basis.policy.tenants if it.name == row.key.tenant), None)
-    enforced = (mode or basis.policy.mode) is Mode.ENFORCE
+    enforced = scope_of(row.key, row.client_ip, row.client_name, basis.policy).mode is Mode.ENFORCE
     spans = simulate(
         basis.policy,
         lambda day: basis.catalogue.assess(build, day, row.state.software),

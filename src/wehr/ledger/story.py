@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from wehr.catalogue.types import Assessment
 from wehr.evidence.build import Build
+from wehr.ledger.explaining import scope_of
 from wehr.ledger.report import Basis, Judgement, ReportRow, judge, report
 from wehr.ledger.rows import ServerRow, Tally
 from wehr.policy import Mode
@@ -83,10 +84,10 @@ def _course(row: ServerRow, judged: Judgement, basis: Basis) -> tuple[str, tuple
 
 
 def is_enforced(row: ServerRow, policy: Policy) -> bool:
-    """Whether what the ladder says is carried out: as with its last message, or else as its tenant has it."""
+    """Whether what the ladder says is carried out with its next message, as far as can be told."""
     if row.state.software not in policy.enforce_software:
         return False
-    if row.reason in _OF_THE_LADDER:
-        return row.enforced
-    mode = next((it.mode for it in policy.tenants if it.name == row.key.tenant), None) or policy.mode
-    return mode is Mode.ENFORCE
+    untold = any(it.mode and (it.listeners or it.tls_names) for it in policy.connectors)
+    if untold and row.reason in _OF_THE_LADDER:
+        return row.enforced  # as with its last message
+    return scope_of(row.key, row.client_ip, row.client_name, policy).mode is Mode.ENFORCE

@@ -1,0 +1,68 @@
+"""What is told of a server is what its next message meets, on every surface."""
+
+from pathlib import Path
+
+import pytest
+from ledger_stories import OLD, at, entry, key_of, sighting
+
+from wehr.catalogue import load
+from wehr.ledger import Ledger, open_store
+from wehr.ledger.explaining import explain_server, scope_of
+from wehr.ledger.journal import Position
+from wehr.ledger.report import Basis
+from wehr.ledger.story import is_enforced, story
+from wehr.policy import Action, Holds, Mode, Policy
+from wehr.policy.scope import Connector, Tenant
+
+REPORT, ENFORCE = Policy(), Policy(mode=Mode.ENFORCE)
+CLIENT = ("192.0.2.0/24",)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        REPORT,
+        ENFORCE,
+        Policy(mode=Mode.SIMULATE),
+        Policy(mode=Mode.OFF),
+        Policy(mode=Mode.ENFORCE, connectors=(Connector("partner", networks=CLIENT, mode=Mode.REPORT),)),
+        Policy(connectors=(Connector("partner", networks=CLIENT, mode=Mode.ENFORCE),)),
+        Policy(connectors=(Connector("other", networks=("198.51.100.0/24",), mode=Mode.ENFORCE),)),
+    ],
+    ids=["report", "enforce", "simulate", "off", "not-this-client", "this-client", "another-client"],
+)
+def test_the_windows_that_are_told_are_those_in_which_mail_is_refused(policy: Policy, tmp_path: Path) -> None:
+    """Though the last message came before the policy was changed: minute by minute, for some stages."""
+    with open_store(f"sqlite:///{tmp_path / 'wehr.sqlite'}") as store:
+        seen = [entry(sighting(float(day))) for day in range(0, 80, 3)]
+        store.carry("mx1", Position(), seen, Position(1, 1), at(80))
+        row, ledger = store.servers()[0], Ledger()
+        for key, state in store.load_states():
+            ledger.merge(key, state)
+        for day in (20, 35, 75, 100):
+            for minute in range(0, 60, 3):
+                basis = Basis(ledger, load(), policy, Holds.of(policy, (), ()), at(day) + minute * 60)
+                told = story(row, (), basis, store.secret)
+                met = explain_server(row, basis, store.secret).decision
+                refused = met.action if met.enforced else Action.ACCEPT
+                now = told.windows[0].at(basis.now) if told.windows else Action.ACCEPT
+                assert now == refused, (day, minute)
+
+
+def test_a_way_in_that_is_not_kept_is_told_by_the_last_message(tmp_path: Path) -> None:
+    """Whether a listener enforces is known of those alone that came by it."""
+    policy = Policy(connectors=(Connector("partners", listeners=("2525",), mode=Mode.ENFORCE),))
+    with open_store(f"sqlite:///{tmp_path / 'wehr.sqlite'}") as store:
+        store.carry("mx1", Position(), [entry(sighting(0, OLD))], Position(1, 1), at(0))
+        (row,) = store.servers()
+
+    assert not is_enforced(row, policy)
+
+
+@pytest.mark.parametrize("domains", [("school.example",), (".school.example",), ()])
+def test_a_tenants_own_mode_counts_by_whichever_domains_it_has(domains: tuple[str, ...]) -> None:
+    """Those below a domain too; and one without domains, which connectors lead to."""
+    policy = Policy(tenants=(Tenant("school", domains, Mode.ENFORCE),))
+    scope = scope_of(key_of(sighting(0), "school"), "192.0.2.25", "", policy)
+
+    assert (scope.tenant, scope.mode) == ("school", Mode.ENFORCE)
