@@ -1,5 +1,6 @@
 """How the servers stand together, what is coming, and what another policy would change."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -110,8 +111,19 @@ def _shown(found: Summary) -> SummaryShown:
 
 
 def _coming(days: int, coming: Coming) -> ComingShown:
-    every = structs.astuple(coming)
-    return ComingShown(days, *(tuple(map(_server, it[:_MOST])) for it in every), *map(len, every))
+    return ComingShown(
+        days,
+        _servers(coming.throttling),
+        _servers(coming.blocking),
+        _servers(coming.refusing),
+        len(coming.throttling),
+        len(coming.blocking),
+        len(coming.refusing),
+    )
+
+
+def _servers(lines: Sequence[Line]) -> tuple[ServerComing, ...]:
+    return tuple(map(_server, lines[:_MOST]))
 
 
 def _server(line: Line) -> ServerComing:
