@@ -185,14 +185,14 @@ def test_each_event_goes_to_each_webhook_once(store: Store) -> None:
     store.add_event(Event(START, "cured", name="old.example"))
     targets: dict[str, Sequence[str]] = {"https://a.test/": (), "https://b.test/": ("detected",)}
 
-    def make(event: Event) -> bytes:
-        return f"{event.id} {event.kind}".encode()
+    def make(target: str, events: Sequence[Event]) -> list[Draft]:
+        return [Draft(Kind.WEBHOOK, "", target, event.kind, str(event.id)) for event in events]
 
-    assert outbox.plan_webhooks(targets, make, START) == 0
+    assert outbox.plan_news(Kind.WEBHOOK, targets, make, START) == 0
     carry(store, [seen()])
     store.add_event(Event(START, "pause-added", actor="eve"))
-    assert outbox.plan_webhooks(targets, make, START) == 3
-    assert outbox.plan_webhooks(targets, make, START) == 0
+    assert outbox.plan_news(Kind.WEBHOOK, targets, make, START) == 3
+    assert outbox.plan_news(Kind.WEBHOOK, targets, make, START) == 0
     found = sorted((it.organisation, it.reason) for it in outbox.items(kind=Kind.WEBHOOK))
     assert found == [
         ("https://a.test/", "detected"),
@@ -201,7 +201,7 @@ def test_each_event_goes_to_each_webhook_once(store: Store) -> None:
     ]
     item = taken(outbox)
     outbox.finish(item, State.SENT, START)
-    assert outbox.plan_webhooks(targets, make, START) == 0
+    assert outbox.plan_news(Kind.WEBHOOK, targets, make, START) == 0
 
 
 def test_contacts_that_were_stopped_can_be_resumed(store: Store) -> None:

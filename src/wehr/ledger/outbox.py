@@ -4,7 +4,7 @@ A row is `waiting` until a node has claimed it and handed it over. The moment be
 the other side take the message the row becomes `handing-over`; when the other side has said that it took it,
 `sent`. A node that dies before the first change leaves a row that another one claims. One that dies between
 the two leaves a row of which nobody can tell (RFC 1047): for a notice that is `doubtful`, and only a person
-sends it again; whatever may come twice, a webhook or a digest, goes back to `waiting`.
+sends it again; whatever may come twice, to one's own, goes back to `waiting`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,11 +16,11 @@ from sqlalchemy import Connection, RowMapping, delete, func, or_, select, text, 
 
 from wehr.ledger import carrying
 from wehr.ledger.database import Database
-from wehr.ledger.outbox_rows import Draft, Item, Kind, State, Stopped, item_of, key_of, row_of
+from wehr.ledger.outbox_rows import POSTED, Draft, Item, Kind, State, Stopped, item_of, key_of, row_of
 from wehr.ledger.rows import Detail, Event
 from wehr.ledger.schema import events, journals, meta, outbox, stopped_contacts
 
-__all__ = ["Draft", "Item", "Kind", "Outbox", "State", "Stopped"]
+__all__ = ["POSTED", "Draft", "Item", "Kind", "Outbox", "State", "Stopped"]
 
 _LOCK: Final = 0x5745484F
 _HOUR: Final = 3600.0
@@ -70,16 +70,21 @@ class Outbox:
                     added.append(draft)
             return added
 
-    def plan_webhooks(
-        self, targets: Mapping[str, Sequence[str]], make: Callable[[Event], bytes], now: float
+    def plan_news(
+        self,
+        kind: Kind,
+        targets: Mapping[str, Sequence[str]],
+        make: Callable[[str, Sequence[Event]], Iterable[Draft]],
+        now: float,
     ) -> int:
-        """Add a row for each event since the last time and each target; tells how many rows.
+        """Add what each target is to hear of the events since the last time; tells how many rows.
 
         A target that is new hears of what happens from now on.
 
         Args:
+            kind: one of `POSTED`.
             targets: where to, and the kinds of events that it hears of; empty: all.
-            make: what is sent of an event.
+            make: gives what is sent to a target of some events, of which there is one at least, in order.
             now: UTC seconds since 1970.
         """
         with _alone(self._store) as connection:
@@ -89,14 +94,14 @@ class Outbox:
             newest = connection.scalar(select(func.coalesce(func.max(events.c.id), 0))) or 0
             added = 0
             for target, kinds in targets.items():
-                name = f"webhook {target}"
+                name = f"{kind} {target}"
                 seen = connection.scalar(select(meta.c.value).where(meta.c.name == name))
                 if seen is not None and int(seen) < newest:
                     query = select(events).where(events.c.id > int(seen), events.c.id <= newest)
                     if kinds:
                         query = query.where(events.c.kind.in_(kinds))
                     rows = connection.execute(query.order_by(events.c.id)).mappings().all()
-                    drafts = [_webhook(target, row, make) for row in rows]
+                    drafts = list(make(target, [_event_of(row) for row in rows])) if rows else []
                     _insert(connection, drafts, now)
                     added += len(drafts)
                 carrying.upsert(connection, meta, ("name",), [{"name": name, "value": str(newest)}])
@@ -187,14 +192,13 @@ class Outbox:
                 .where(outbox.c.id == item.id, outbox.c.holder == item.holder, mine)
                 .values(**values)
             )
-            # A webhook tells of events, and must not be one.
-            if result.rowcount and item.kind is not Kind.WEBHOOK and (kind := _EVENTS.get(state)):
+            if result.rowcount and item.kind not in POSTED and (kind := _EVENTS.get(state)):
                 carrying.write_events(connection, [_event(item, kind, now, said)])
             return result.rowcount == 1
 
-    def postpone(self, target: str, now: float, due: float) -> None:
-        """Let all that waits for a webhook wait for the same time: it is away, and others are not to wait."""
-        rest = (outbox.c.kind == Kind.WEBHOOK) & (outbox.c.organisation == target)
+    def postpone(self, kind: Kind, target: str, now: float, due: float) -> None:
+        """Let all that waits for a target wait for the same time: it is away, and others are not to wait."""
+        rest = (outbox.c.kind == kind) & (outbox.c.organisation == target)
         waiting = rest & (outbox.c.state == State.WAITING) & (outbox.c.held_until <= now)
         with self._store._write() as connection:  # noqa: SLF001
             connection.execute(update(outbox).where(waiting, outbox.c.due < due).values(due=due))
@@ -300,6 +304,19 @@ class Outbox:
             rows = connection.execute(query.order_by(outbox.c.id.desc()).limit(limit)).mappings()
             return [item_of(row) for row in rows]
 
+    def count(self) -> dict[State, int]:
+        """How many rows have not come to an end, by state; those of notices, digests, webhooks and chats."""
+        ended = (State.SENT, State.WITHDRAWN)
+        open_states = [state for state in State if state not in ended]
+        query = (
+            select(outbox.c.state, func.count())
+            .where(outbox.c.state.in_(open_states))
+            .group_by(outbox.c.state)
+        )
+        with self._store._read() as connection:  # noqa: SLF001
+            found = {State(row[0]): row[1] for row in connection.execute(query)}
+        return {state: found.get(state, 0) for state in open_states}
+
     def nodes(self) -> dict[str, float]:
         """When each node's journal was last carried in."""
         with self._store._read() as connection:  # noqa: SLF001
@@ -347,10 +364,9 @@ def _insert(connection: Connection, drafts: Sequence[Draft], now: float) -> None
     carrying.write_events(connection, [_event(draft, "notice-planned", now) for draft in planned])
 
 
-def _webhook(target: str, row: RowMapping, make: Callable[[Event], bytes]) -> Draft:
+def _event_of(row: RowMapping) -> Event:
     taken = {name: row[name] for name in ("at", "kind", "tenant", "ref", "name", "actor", "id")}
-    event = Event(**taken, detail=msgspec.json.decode(row["detail"]))
-    return Draft(Kind.WEBHOOK, event.tenant, target, event.kind, str(event.id), body=make(event))
+    return Event(**taken, detail=msgspec.json.decode(row["detail"]))
 
 
 def _event(draft: Draft, kind: str, now: float, said: str = "", actor: str = "wehr") -> Event:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 from sqlalchemy import RowMapping
@@ -18,6 +18,12 @@ class Kind(StrEnum):
     """To one's own: at least once."""
     WEBHOOK = "webhook"
     """To one's own: at least once."""
+    CHAT = "chat"
+    """To one's own: at least once."""
+
+
+POSTED: Final = (Kind.WEBHOOK, Kind.CHAT)
+"""Those that tell of events to where the configuration says. They make no events, or they would never end."""
 
 
 class State(StrEnum):
@@ -42,7 +48,7 @@ class Draft(Struct, frozen=True):
     kind: Kind
     tenant: str
     organisation: str
-    """Whom a notice is for; the address of a webhook."""
+    """Whom a notice is for; the address of a webhook; the file with that of a chat."""
     reason: str
     episode: str
     recipients: tuple[str, ...] = ()
@@ -79,7 +85,7 @@ class Stopped(Struct, frozen=True):
 
 def row_of(draft: Draft, now: float) -> dict[str, Any]:
     """A new row."""
-    addressed = draft.recipients or draft.kind is Kind.WEBHOOK
+    addressed = draft.recipients or draft.kind in POSTED
     return {
         "kind": draft.kind.value,
         "tenant": draft.tenant,

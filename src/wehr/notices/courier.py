@@ -8,16 +8,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from wehr.ledger.outbox import Item, Kind, Outbox, State
-from wehr.notices import submission, webhook
-from wehr.notices.settings import Notices, Webhook
+from wehr.ledger.outbox import POSTED, Item, Kind, Outbox, State
+from wehr.notices import chat, submission, webhook
+from wehr.notices.settings import Notices
 from wehr.notices.submission import Ending
+from wehr.notices.types import Undelivered
 
 LEASE: Final = 900.0
 """Seconds for which a claim holds: longer than the longest wait for an answer."""
 _FIRST_WAIT: Final = 60.0
 _LONGEST_WAIT: Final = 4 * 3600.0
-_WEBHOOK_DAYS: Final = 7
+_POSTED_DAYS: Final = 7
 _DAY: Final = 86_400.0
 _STATES: Final = {
     Ending.LATER: State.WAITING,
@@ -84,7 +85,7 @@ class Courier:
         item = self._outbox.claim(holder, self._clock(), lease=self._lease, most=self._settings.per_hour)
         if item is None:
             return None
-        return self._note(self._posted(item)) if item.kind is Kind.WEBHOOK else await self._send(item)
+        return self._note(self._posted(item)) if item.kind in POSTED else await self._send(item)
 
     async def _send(self, item: Item) -> Errand:
         settings = self._settings
@@ -132,8 +133,8 @@ class Courier:
             # What was only passed on, or stopped, has not failed.
             due = now if errand.passed else now + wait(item.attempts)
             self._outbox.finish(item, errand.state, now, said=errand.said, due=due)
-            if item.kind is Kind.WEBHOOK and errand.state is State.WAITING:
-                self._outbox.postpone(item.organisation, now, due)
+            if item.kind in POSTED and errand.state is State.WAITING:
+                self._outbox.postpone(item.kind, item.organisation, now, due)
             for address, why in errand.refused.items() if item.kind is Kind.NOTICE else ():
                 self._outbox.stop_contact(address, now, why)
             self._unnoted.pop(0)
@@ -144,19 +145,27 @@ class Courier:
 
     def _posted(self, item: Item) -> Errand:
         now = self._clock()
+        try:
+            said = self._chatted(item) if item.kind is Kind.CHAT else self._hooked(item, now)
+        except (Undelivered, OSError, ValueError) as error:
+            # After a week there is nobody there any more.
+            over = now - item.created > _POSTED_DAYS * _DAY
+            return Errand(item, State.REFUSED if over else State.WAITING, str(error)[:300])
+        return (
+            Errand(item, State.SENT, said) if said else Errand(item, State.WITHDRAWN, "no longer configured")
+        )
+
+    def _hooked(self, item: Item, now: float) -> str:
         target = next((it for it in self._settings.webhooks if it.url == item.organisation), None)
         if target is None:
-            return Errand(item, State.WITHDRAWN, "no longer configured")
-        try:
-            said = webhook.post(target, self._secret(target), item.body, now, self._context)
-        except (webhook.Undelivered, OSError, ValueError) as error:
-            # After a week there is nobody there any more.
-            over = now - item.created > _WEBHOOK_DAYS * _DAY
-            return Errand(item, State.REFUSED if over else State.WAITING, str(error)[:300])
-        return Errand(item, State.SENT, said)
+            return ""
+        secret = webhook.read_secret((self._folder / target.secret_file).read_text("utf-8"))
+        return webhook.post(target, secret, item.body, now, self._context)
 
-    def _secret(self, target: Webhook) -> bytes:
-        return webhook.read_secret((self._folder / target.secret_file).read_text("utf-8"))
+    def _chatted(self, item: Item) -> str:
+        if all(it.url_file != item.organisation for it in self._settings.chats):
+            return ""
+        return chat.say(chat.read_url(self._folder / item.organisation), item.body)
 
 
 def wait(attempts: int) -> float:

@@ -7,10 +7,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from wehr.ledger import ServerRow, Store
+from wehr.ledger import Event, ServerRow, Store
 from wehr.ledger.outbox import Draft, Item, Kind, Outbox, State
 from wehr.ledger.report import Basis
-from wehr.notices import letters
+from wehr.notices import chat, letters
 from wehr.notices.contacts import Book, Whom, read_book
 from wehr.notices.due import Manners, due
 from wehr.notices.letters import Thread, Writer
@@ -192,9 +192,32 @@ def plan_notices(one: Round, outbox: Outbox) -> list[Draft]:
 
 def plan_webhooks(settings: Notices, host: str, outbox: Outbox, now: float) -> None:
     """Put what has happened since the last time into the outbox, for each webhook that hears of it."""
+
+    def drafts(target: str, events: Sequence[Event]) -> Iterable[Draft]:
+        for event in events:
+            body = payload(event, host)
+            yield Draft(Kind.WEBHOOK, event.tenant, target, event.kind, str(event.id), body=body)
+
     targets = {target.url: target.events for target in settings.webhooks}
     if targets:
-        outbox.plan_webhooks(targets, lambda event: payload(event, host), now)
+        outbox.plan_news(Kind.WEBHOOK, targets, drafts, now)
+
+
+def plan_chats(office: Office, outbox: Outbox, now: float) -> None:
+    """Put what has happened since the last time into the outbox, as one text for each chat.
+
+    Raises:
+        jinja2.TemplateError: a template is wrong.
+    """
+    chats = {chat.url_file: chat for chat in office.settings.chats}
+
+    def drafts(target: str, events: Sequence[Event]) -> Iterable[Draft]:
+        said = chat.write(events, office.templates, chats[target].language, office.writer.host)
+        yield Draft(Kind.CHAT, "", target, "news", str(events[-1].id), body=said)
+
+    if chats:
+        told = {target: one.events or chat.TOLD for target, one in chats.items()}
+        outbox.plan_news(Kind.CHAT, told, drafts, now)
 
 
 def past(item: Item) -> Past:

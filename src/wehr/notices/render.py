@@ -83,9 +83,18 @@ class Templates:
         Raises:
             jinja2.TemplateError: a template is wrong, or asks for what there is not.
         """
+        subject, rest = self.bare(name, language, facts)
+        return Rendered(language, subject, layout(rest), to_html(rest))
+
+    def bare(self, name: str, language: Language, facts: Mapping[str, object]) -> tuple[str, str]:
+        """The same as subject and source, whose lines are as the template has them.
+
+        Raises:
+            jinja2.TemplateError: a template is wrong, or asks for what there is not.
+        """
         source = self._of[language].get_template(f"{language}/{name}.txt.j2").render(**facts)
         subject, _, rest = source.strip().partition("\n")
-        return Rendered(language, _joined(subject), layout(rest), to_html(rest))
+        return _joined(subject), rest
 
 
 def _environment(loader: ChoiceLoader, language: Language) -> Environment:

@@ -97,6 +97,23 @@ class Webhook(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a webhook's url holds no user, password or fragment")
 
 
+class Chat(Struct, frozen=True, forbid_unknown_fields=True):
+    """A chat of one's own that hears of events in short texts, at least once. Needs the extra chat."""
+
+    url_file: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="File with the one Apprise URL of the chat, which holds its secrets; "
+            "a relative path is inside the state folder.",
+        ),
+    ]
+    events: Annotated[
+        tuple[str, ...], Meta(description="Kinds of events; empty: those that the digest tells of.")
+    ] = ()
+    language: Annotated[Language, Meta(description="de or en.")] = "en"
+
+
 class Notices(Struct, frozen=True, forbid_unknown_fields=True):
     """Mail to the administrators of out-of-date servers, and news for one's own. Off by default."""
 
@@ -144,6 +161,7 @@ class Notices(Struct, frozen=True, forbid_unknown_fields=True):
     webhooks: Annotated[
         tuple[Webhook, ...], Meta(description="Addresses of one's own that hear of events.")
     ] = ()
+    chats: Annotated[tuple[Chat, ...], Meta(description="Chats of one's own that hear of events.")] = ()
 
     def __post_init__(self) -> None:
         _check(self.sender, self.bounces, self.reply_to)

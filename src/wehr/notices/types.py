@@ -89,3 +89,7 @@ class Plan(Struct, frozen=True):
 
     notices: tuple[Notice, ...] = ()
     withdrawn: tuple[int, ...] = ()
+
+
+class Undelivered(Exception):
+    """A webhook or chat did not say that it took it: try again."""

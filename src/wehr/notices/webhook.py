@@ -17,6 +17,7 @@ import msgspec
 
 from wehr.ledger.rows import Event
 from wehr.notices.settings import Webhook
+from wehr.notices.types import Undelivered
 
 SCHEMA: Final[dict[str, Any]] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -65,10 +66,6 @@ SCHEMA: Final[dict[str, Any]] = {
 
 _TIMEOUT: Final = 15.0
 _SAID: Final = 200
-
-
-class Undelivered(Exception):
-    """The receiver did not say that it took it."""
 
 
 def payload(event: Event, receiver: str) -> bytes:

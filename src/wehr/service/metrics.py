@@ -121,6 +121,15 @@ class Metrics:
         )
         yield from _of_the_process(number)
         yield from self._of_the_catalogue()
+        yield from self._of_the_outbox()
+
+    def _of_the_outbox(self) -> Iterator[Family]:
+        outgoing, number = self._service.outgoing, self._number
+        samples = tuple(((number, state.value), float(count)) for state, count in outgoing.waiting.items())
+        text = "Notices, digests, webhooks and chats of the whole fleet that have not arrived."
+        yield Family("wehr_outbox", text, False, ("worker", "state"), samples)
+        thrown = (((number,), float(outgoing.stopped)),)
+        yield Family("wehr_notices_stopped", "1 while the kill switch is thrown.", False, ("worker",), thrown)
 
     def _of_the_catalogue(self) -> Iterator[Family]:
         service, number = self._service, self._number

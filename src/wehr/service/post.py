@@ -19,10 +19,11 @@ from wehr.ledger.outbox import Outbox, State
 from wehr.ledger.report import Basis
 from wehr.notices.courier import Courier, Errand
 from wehr.notices.digest import conditions, plan_digest
-from wehr.notices.office import Office, look_round, open_office, plan_notices, plan_webhooks
+from wehr.notices.office import Office, look_round, open_office, plan_chats, plan_notices, plan_webhooks
 from wehr.service.config import Config
 from wehr.service.logs import RateLimited
 from wehr.service.memory import limits_of
+from wehr.service.outgoing import Outgoing
 from wehr.service.state_folder import StateFolder
 from wehr.web.source import Present
 
@@ -51,13 +52,29 @@ class Source(Protocol):
 
 
 class Post:
-    """The thread, and all that it does. ``opener`` opens the store, anew after it was away."""
+    """The thread, and all that it does.
 
-    def __init__(self, source: Source, opener: Callable[[], Store], folder: StateFolder, node: str) -> None:
+    Args:
+        source: the service.
+        opener: opens the store, anew after it was away.
+        folder: the state folder.
+        node: this worker's name.
+        outgoing: where it leaves how the outbox stands.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        opener: Callable[[], Store],
+        folder: StateFolder,
+        node: str,
+        outgoing: Outgoing,
+    ) -> None:
         self._source = source
         self._opener = opener
         self._folder = folder.path
         self._node = node
+        self._outgoing = outgoing
         self._store: Store | None = None
         self._planned = 0.0
         self._rest = _PLAN
@@ -107,7 +124,7 @@ class Post:
 
     async def _look(self) -> None:
         settings = self._source.config.notices
-        if not (settings.tenants or settings.digest.to or settings.webhooks):
+        if not (settings.tenants or settings.digest.to or settings.webhooks or settings.chats):
             return
         self._store = self._store or self._opener()
         outbox = Outbox(self._store)
@@ -121,11 +138,15 @@ class Post:
             self._plan(self._store, outbox, now)
             self._planned, self._rest = now, max(_PLAN, 100 * (time.monotonic() - begun))
         plan_webhooks(settings, self._source.present().facts.host_name, outbox, now)
+        if settings.chats:
+            plan_chats(self._office(now), outbox, now)
         courier = Courier(
             outbox, settings, self._folder, node=self._node, clock=self._source.now, unnoted=self._unnoted
         )
         while not self._ending.is_set() and (errand := await courier.deliver_next()):
             self._tell(errand)
+        self._outgoing.waiting = outbox.count()
+        self._outgoing.stopped = outbox.stopped() is not None
 
     def _plan(self, store: Store, outbox: Outbox, now: float) -> None:
         config, present = self._source.config, self._source.present()

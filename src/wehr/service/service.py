@@ -23,6 +23,7 @@ from wehr.service.listeners import PUBLIC, WEB, Listeners
 from wehr.service.logs import RateLimited
 from wehr.service.memory import Memory
 from wehr.service.metrics import Metrics
+from wehr.service.outgoing import Outgoing, check_chats
 from wehr.service.smtp import trial, trial_gate
 from wehr.service.state_folder import StartError, StateFolder
 from wehr.web.measures import Family
@@ -67,6 +68,7 @@ class Service:
         self.clock = SteadyClock(clock)
         self.addresses: list[str] = []
         self.pages: list[str] = []
+        self.outgoing = Outgoing()
         self.memory = Memory(config, folder, self.clock, worker, self._judge_anew)
         self._sockets = sockets
         self._worker = worker
@@ -120,6 +122,7 @@ class Service:
         await self._closing.aclose()
 
     async def _start(self) -> None:
+        check_chats(self.config.notices)
         self._catalogue = self._load_catalogue(self.config)
         self._closing.push_async_callback(self.memory.stop)
         await self.memory.start()
@@ -146,7 +149,7 @@ class Service:
             from wehr.service.post import Post
 
             opener = partial(open_store, self.config.store.at(self.folder.path), create=False)
-            post = Post(self, opener, self.folder, self.folder.node(self._worker))
+            post = Post(self, opener, self.folder, self.folder.node(self._worker), self.outgoing)
             self._closing.push_async_callback(post.stop)
             post.start()
 
