@@ -18,15 +18,15 @@ $(VENV)/.run: requirements/run.txt pyproject.toml
 	$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-$(VENV)/.postgres $(VENV)/.survey $(VENV)/.chat: $(VENV)/.%: requirements/%.txt $(VENV)/.run
+$(VENV)/.postgres $(VENV)/.survey $(VENV)/.chat $(VENV)/.oidc: $(VENV)/.%: requirements/%.txt $(VENV)/.run
 	$(PIP) install --require-hashes -r $<
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.run $(VENV)/.postgres $(VENV)/.survey $(VENV)/.chat
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run $(VENV)/.postgres $(VENV)/.survey $(VENV)/.chat $(VENV)/.oidc
 	$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
-install: $(VENV)/.run $(EXTRAS:%=$(VENV)/.%) ## install Wehr into .venv, starting nothing (EXTRAS='postgres survey chat' for PostgreSQL, Parquet, chats)
+install: $(VENV)/.run $(EXTRAS:%=$(VENV)/.%) ## install Wehr into .venv, starting nothing (EXTRAS='postgres survey chat oidc' for PostgreSQL, Parquet, chats, OpenID)
 	@echo "Installed: $(BIN)/wehr"
 
 run: $(VENV)/.run ## start Wehr in the foreground on its embedded default, with a sink to try it at 127.0.0.1:2525
@@ -69,7 +69,7 @@ bench: $(VENV)/.dev ## measure milter door, parser, SMTP proxy and messages thro
 	sh bench/run.sh
 
 lock: ## compile requirements/*.txt anew (needs uv)
-	cd requirements && for set in run dev postgres survey chat mutants bench; do \
+	cd requirements && for set in run dev postgres survey chat oidc mutants bench; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links -o $$set.txt $$set.in; done
 

@@ -39,17 +39,17 @@ fetch() {
   fi
 }
 
-# Haraka as it was on a day: later versions of what it needs have come and gone. None of its scripts is run.
-fetch_haraka() {
-  if [ -e build/npm/Haraka/complete ]; then
+# From npm, as it was on a day: later versions of what it needs have come and gone. None of its scripts is run.
+fetch_npm() {
+  if [ -e "build/npm/$1/complete" ]; then
     return
   fi
-  mkdir -p build/npm/Haraka
-  if have npm && npm install --prefix build/npm/Haraka --before=2026-08-01 --omit=dev --omit=optional \
-    --ignore-scripts --no-audit --no-fund --silent Haraka@3.1.1 >/dev/null 2>&1; then
-    touch build/npm/Haraka/complete
+  mkdir -p "build/npm/$1"
+  if have npm && npm install --prefix "build/npm/$1" --before=2026-08-01 --omit=dev --omit=optional \
+    --ignore-scripts --no-audit --no-fund --silent "$1@$2" >/dev/null 2>&1; then
+    touch "build/npm/$1/complete"
   else
-    skip "Haraka cannot be fetched" Haraka
+    skip "$1 cannot be fetched" "$1"
   fi
 }
 
@@ -70,4 +70,5 @@ have chromium || install chromium Chromium
 for package in sendmail-bin exim4-daemon-light opensmtpd rspamd prometheus "$@"; do
   fetch "$package"
 done
-fetch_haraka
+fetch_npm Haraka 3.1.1
+fetch_npm oidc-provider 9.10.0

@@ -123,10 +123,13 @@ def client(
 
 @contextlib.contextmanager
 def site(
-    given: House, settings: WebSettings | None = None, client_ip: str = "testclient"
+    given: House,
+    settings: WebSettings | None = None,
+    client_ip: str = "testclient",
+    provider: Any = None,
 ) -> Iterator[TestClient]:
-    """A browser at the whole site, with real accounts, sessions and tokens."""
-    app = operators_site(given, settings or WebSettings())
+    """A browser at the whole site, with real accounts, sessions, tokens, and perhaps an OpenID provider."""
+    app = operators_site(given, settings or WebSettings(), provider)
     peer = (client_ip, 50_000)
     with TestClient(app, base_url="http://localhost", follow_redirects=False, client=peer) as browser:
         yield browser

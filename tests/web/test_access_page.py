@@ -88,3 +88,35 @@ def test_what_strangers_wrote_is_shown_as_it_is_written(world: tuple[TestClient,
     assert "&lt;script&gt;" in text
     assert 'lang="de"' in text
     assert "Jemanden einladen" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "german"),
+    [
+        ("roles", {"name": "anna", "role": "viewer"}, "der letzte Administrator"),
+        ("roles", {"name": "100%s", "role": "viewer"}, "kein Konto &#39;100%s&#39;"),
+        ("roles", {"name": "otto", "role": "tenant-operator"}, "braucht Mandanten"),
+        ("tokens", {"name": "x", "scope": "read", "days": "0"}, "1 bis 3660 Tage"),
+        ("tokens", {"name": "x", "scope": "admin", "days": "9", "tenants": "a"}, "nicht an Mandanten binden"),
+        ("tokens", {"name": "x", "scope": "king", "days": "9"}, "nicht zu verstehen"),
+        ("revocations", {"token": "no such"}, "kein Token"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_is_said_in_the_readers_language(
+    path: str, form: dict[str, str], german: str, world: tuple[TestClient, Store]
+) -> None:
+    """With the names that were given, whatever they hold."""
+    world[0].get("/access?lang=de")
+    status, text = _send(world[0], path, **form)
+
+    assert status == 422
+    assert german in text
+
+
+def test_the_phrase_of_an_error_is_in_the_readers_language(world: tuple[TestClient, Store]) -> None:
+    """Beside the text that explains it."""
+    answer = world[0].get("/no-such-page?lang=de")
+    assert answer.status_code == 404
+    assert "404 Nicht gefunden" in answer.text
+    assert "Not Found" not in answer.text

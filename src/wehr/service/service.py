@@ -222,7 +222,7 @@ class Service:
             from wehr.service.web import open_pages
 
             opener = partial(open_store, self.config.store.at(self.folder.path), create=False)
-            await open_pages(self, opener, self.config.web, sockets, self._closing)
+            await open_pages(self, opener, self.config.web, sockets, self._closing, folder=self.folder.path)
 
     # As the pages see it
 

@@ -4,6 +4,8 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -11,6 +13,7 @@ from starlette.types import ASGIApp
 
 from wehr.ledger import Store
 from wehr.service.listeners import PUBLIC, WEB
+from wehr.service.sign_on import provider_of
 from wehr.web.house import House
 from wehr.web.protocol import PromptProtocol
 from wehr.web.settings import WebSettings
@@ -30,12 +33,19 @@ async def open_pages(
     settings: WebSettings,
     sockets: Mapping[str, Sequence[socket.socket]],
     closing: AsyncExitStack,
+    *,
+    folder: Path,
 ) -> None:
-    """Show pages on the sockets, up to the end of ``closing``."""
+    """Show pages on the sockets, up to the end of ``closing``; ``folder`` is the state folder.
+
+    Raises:
+        StartError: people shall log in with an OpenID provider, and cannot.
+    """
+    provider = provider_of(settings, folder) if sockets.get(WEB) else None
     stores = Stores(opener)
     closing.push_async_callback(asyncio.to_thread, stores.close)
     house = House(source, stores)
-    for name, site in ((WEB, operators_site), (PUBLIC, public_site)):
+    for name, site in ((WEB, partial(operators_site, provider=provider)), (PUBLIC, public_site)):
         if sockets.get(name):
             await _serve(site(house, settings), sockets[name], closing)
 

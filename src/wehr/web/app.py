@@ -132,6 +132,18 @@ _TEXTS: Mapping[int, str] = {
     ),
 }
 
+_PHRASES: Mapping[int, str] = {
+    400: N_("Bad Request"),
+    403: N_("Forbidden"),
+    404: N_("Not Found"),
+    405: N_("Method Not Allowed"),
+    413: N_("Content Too Large"),
+    429: N_("Too Many Requests"),
+    500: N_("Internal Server Error"),
+    503: N_("Service Unavailable"),
+}
+"""As RFC 9110 has them; Python names some by its predecessors."""
+
 
 def _failure(visit: Visit, error: Exception) -> Response:
     status, headers, detail = 500, None, ""
@@ -145,5 +157,7 @@ def _failure(visit: Visit, error: Exception) -> Response:
     if is_api(visit.request.url.path):
         return problem_response(status, "" if detail == phrase else detail, headers)
     # Not in a thread: all of them may be taken.
-    text = visit.text("error.html", status=status, heading=phrase, text=_TEXTS.get(status) or phrase)
+    text = visit.text(
+        "error.html", status=status, heading=_PHRASES.get(status, phrase), text=_TEXTS.get(status, phrase)
+    )
     return HTMLResponse(text, status, headers)

@@ -9,6 +9,8 @@ SESSION: Final = "wehr_session"
 """The secret of a session."""
 VISIT: Final = "wehr_visit"
 """A secret that only tells strangers apart, for the forms that they are shown."""
+OIDC: Final = "wehr_oidc"
+"""A log-in that is under way at the OpenID provider."""
 LANGUAGE: Final = "wehr_language"
 
 

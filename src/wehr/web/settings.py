@@ -6,6 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from wehr.web.access.oidc.settings import Oidc
+
 
 class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Whom the pages answer, and how long."""
@@ -51,6 +53,8 @@ class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="Networks from which /metrics may be read, without logging in; empty: from none."),
     ] = ("127.0.0.0/8", "::1/128")
 
+    oidc: Oidc = Oidc()
+
     def __post_init__(self) -> None:
         if self.url and not re.fullmatch(r"https?://[!-~]{1,200}", self.url):
             raise ValueError("url must be an http or https address without spaces")
@@ -58,3 +62,5 @@ class WebSettings(Struct, frozen=True, forbid_unknown_fields=True):
             ipaddress.ip_network(network, strict=False)
         if self.user_header and not self.trusted_proxies:
             raise ValueError("user_header needs trusted_proxies, or anybody could name themselves")
+        if self.oidc.issuer and not self.url:
+            raise ValueError("oidc needs url, for the provider sends visitors back there")

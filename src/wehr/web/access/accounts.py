@@ -15,6 +15,7 @@ from wehr.ledger.carrying import upsert, write_events
 from wehr.ledger.rows import Detail
 from wehr.ledger.schema import accounts, invitations, sessions
 from wehr.web.access.secret import hashed, new_secret
+from wehr.web.languages import N_
 from wehr.web.visit import Role
 
 INVITED_HOURS: Final = 24
@@ -22,7 +23,17 @@ _LONGEST: Final = 100
 
 
 class AccountError(ValueError):
-    """It cannot be done; the text says why, for people."""
+    """It cannot be done; the text says why, for people.
+
+    Args:
+        text: marked for translation.
+        values: of its places, as they are shown.
+    """
+
+    def __init__(self, text: str, **values: object) -> None:
+        super().__init__(text % values)
+        self.text = text
+        self.values = values
 
 
 class Account(Struct, frozen=True):
@@ -73,7 +84,7 @@ class Accounts:
         account = Account(checked_name(name), role, checked_tenants(role, tenants), False, now)
         with self._store.writing() as connection:
             if _get(connection, name):
-                raise AccountError(f"there is an account {name!r} already")
+                raise AccountError(N_("there is an account %(name)s already"), name=repr(name))
             connection.execute(accounts.insert(), [_row(account)])
             write_events(connection, [_event(now, "account-added", name, by, account)])
         return account
@@ -192,11 +203,11 @@ class Accounts:
         with self._store.writing() as connection:
             invited = _invitation(connection, secret, now)
             if invited is None:
-                raise AccountError("this link is no longer valid")
+                raise AccountError(N_("this link is no longer valid"))
             chosen = checked_name(invited.account or name)
             account = _get(connection, chosen)
             if account and not invited.account:
-                raise AccountError(f"there is an account {chosen!r} already")
+                raise AccountError(N_("there is an account %(name)s already"), name=repr(chosen))
             if account is None:
                 account = Account(chosen, invited.role, invited.tenants, False, now)
                 connection.execute(accounts.insert(), [_row(account)])
@@ -215,7 +226,7 @@ def checked_name(name: str) -> str:
     """
     name = name.strip()
     if not name or len(name) > _LONGEST or not name.isprintable() or name == "wehr":
-        raise AccountError("a name has 1 to 100 printable characters, and 'wehr' is taken")
+        raise AccountError(N_("a name has 1 to 100 printable characters, and 'wehr' is taken"))
     return name
 
 
@@ -227,7 +238,7 @@ def checked_tenants(role: Role, tenants: Iterable[str]) -> tuple[str, ...]:
     """
     given = tuple(sorted({tenant.strip() for tenant in tenants if tenant.strip()}))
     if bool(given) != (role is Role.TENANT_OPERATOR):
-        raise AccountError("a tenant operator needs tenants, and nobody else has any")
+        raise AccountError(N_("a tenant operator needs tenants, and nobody else has any"))
     return given
 
 
@@ -254,7 +265,7 @@ def _get(connection: Connection, name: str) -> Account | None:
 def _existing(connection: Connection, name: str) -> Account:
     account = _get(connection, name)
     if account is None:
-        raise AccountError(f"there is no account {name!r}")
+        raise AccountError(N_("there is no account %(name)s"), name=repr(name))
     return account
 
 
@@ -268,7 +279,9 @@ def _keep_one(connection: Connection, changed: Account) -> None:
         .where(accounts.c.role == Role.ADMINISTRATOR.value, ~accounts.c.disabled, accounts.c.password != "")
     )
     if changed.password and not connection.scalar(query):
-        raise AccountError(f"{changed.name!r} is the last administrator; make another one first")
+        raise AccountError(
+            N_("%(name)s is the last administrator; make another one first"), name=repr(changed.name)
+        )
 
 
 def _set_password(connection: Connection, account: Account, password: str, keep: str = "") -> None:

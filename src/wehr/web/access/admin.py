@@ -77,9 +77,11 @@ def _doing(deed: Deed, shown: str) -> Callable[[Visit], Awaitable[Response]]:
         try:
             secret = await visit.house.ask(lambda store: deed(store, form, by, now))
         except AccountError as error:
-            return await _page(visit, error=str(error), status=422)
+            return await _page(visit, error=visit.translate(error.text) % error.values, status=422)
         except ValueError:  # a role or scope that no form offers
-            return await _page(visit, error=N_("This request cannot be understood."), status=422)
+            return await _page(
+                visit, error=visit.translate(N_("This request cannot be understood.")), status=422
+            )
         if not secret:
             return visit.redirect("access")
         if shown == "link":

@@ -2,18 +2,18 @@
 
 import asyncio
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from wehr.ledger import Store
 from wehr.web.access.accounts import Account, AccountError, Accounts
+from wehr.web.access.entrance import Entrance, client_of
 from wehr.web.access.gatekeeper import Gatekeeper
 from wehr.web.access.passwords import MOST, hash_password, is_right, outdated, weakness
 from wehr.web.access.sessions import Sessions
-from wehr.web.cookies import SESSION, drop_cookie, set_cookie
+from wehr.web.cookies import SESSION, drop_cookie
 from wehr.web.languages import N_
 from wehr.web.visit import Need, Page, Visit
 
@@ -26,8 +26,9 @@ _AT_ONCE: Final = 2
 class AccessPages:
     """The pages of one gatekeeper."""
 
-    def __init__(self, gatekeeper: Gatekeeper) -> None:
+    def __init__(self, gatekeeper: Gatekeeper, entrance: Entrance | None = None) -> None:
         self._gatekeeper = gatekeeper
+        self._entrance = entrance or Entrance(gatekeeper.lifetime)
         self._hashing = asyncio.Semaphore(_AT_ONCE)
 
     @property
@@ -47,17 +48,16 @@ class AccessPages:
 
     # Logging in and out
 
-    async def _login_form(self, visit: Visit, error: str = "", status: int = 200) -> Response:
-        wanted = visit.query.get("next", "")
-        return await visit.page("login.html", status, error=error, next=_inside(wanted))
+    async def _login_form(self, visit: Visit) -> Response:
+        return await self._entrance.form(visit)
 
     async def _login(self, visit: Visit) -> Response:
         form = await visit.form()
         name, password = form.get("name", "").strip()[:200], form.get("password", "")[: MOST + 1]
-        client, now = _client(visit), visit.house.now()
+        client, now = client_of(visit), visit.house.now()
         attempts = self._gatekeeper.attempts
         if wait := attempts.wait(name, client, now):
-            response = await self._login_form(visit, N_("Too many attempts. Wait a moment."), 429)
+            response = await self._entrance.form(visit, N_("Too many attempts. Wait a moment."), 429)
             response.headers["Retry-After"] = str(int(wait) + 1)
             return response
         # Before the password is looked at: who asks many times at once has all of them counted.
@@ -69,30 +69,16 @@ class AccessPages:
             right = await visit.house.work(lambda: is_right(kept, password))
         if not right or account is None:
             log.warning("login refused", name=name, client=client)
-            return await self._login_form(visit, N_("This name and password do not fit."), 401)
+            return await self._entrance.form(visit, N_("This name and password do not fit."), 401)
         attempts.succeeded(account.name, client)
         if outdated(kept):
             await self._rehash(visit, account, password)
-        response = RedirectResponse(_inside(form.get("next", "")) or "/", 303)
-        await self._begin(visit, response, account)
-        return response
+        return await self._entrance.enter(visit, account, form.get("next", ""))
 
     async def _rehash(self, visit: Visit, account: Account, password: str) -> None:
         async with self._hashing:
             kept = await visit.house.work(lambda: hash_password(password))
         await visit.house.ask(lambda store: Accounts(store).rehash(account.name, kept))
-
-    async def _begin(self, visit: Visit, response: Response, account: Account) -> None:
-        """Log in: always under a new secret, so that one that was planted is worth nothing."""
-        request, now = visit.request, visit.house.now()
-        old, agent = request.cookies.get(SESSION, ""), request.headers.get("user-agent", "")
-        client = _client(visit)
-
-        def begin(store: Store) -> str:
-            return self._sessions(store).begin(account, client, agent, old=old, now=now)
-
-        secret = await visit.house.ask(begin)
-        set_cookie(request, response, SESSION, secret, max_age=int(self._gatekeeper.lifetime.whole))
 
     async def _logout(self, visit: Visit) -> Response:
         visitor, now = visit.visitor, visit.house.now()
@@ -125,9 +111,7 @@ class AccessPages:
             account = await visit.house.ask(lambda store: Accounts(store).accept(secret, name, kept, now))
         except AccountError:
             return await self._invitation_form(visit, N_("Choose another name."), 422)
-        response = visit.redirect("home")
-        await self._begin(visit, response, account)
-        return response
+        return await self._entrance.enter(visit, account, visit.url("home"))
 
     # One's own account
 
@@ -140,7 +124,7 @@ class AccessPages:
         form, visitor, now = await visit.form(), visit.visitor, visit.house.now()
         if not visitor.session:
             raise HTTPException(403)  # a proxy lets in, and knows the password
-        client, attempts = _client(visit), self._gatekeeper.attempts
+        client, attempts = client_of(visit), self._gatekeeper.attempts
         if attempts.wait(visitor.name, client, now):
             return await self._account(visit, N_("Too many attempts. Wait a moment."), 429)
         account = await visit.house.ask(lambda store: Accounts(store).get(visitor.name))
@@ -178,15 +162,3 @@ class AccessPages:
 
 def _new_password_error(password: str, again: str, name: str) -> str:
     return weakness(password, name) or ("" if password == again else N_("The two passwords differ."))
-
-
-def _client(visit: Visit) -> str:
-    return visit.request.client.host if visit.request.client else ""
-
-
-def _inside(wanted: str) -> str:
-    """A place to go on to, if it is one of ours: a path, and never another host's."""
-    if not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or not wanted.isprintable():
-        return ""
-    parts = urlsplit(wanted)
-    return "" if parts.scheme or parts.netloc else wanted

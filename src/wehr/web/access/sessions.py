@@ -42,8 +42,13 @@ class Sessions:
         self._store = store
         self._lifetime = lifetime
 
-    def begin(self, account: Account, client_ip: str, agent: str, old: str, now: float) -> str:
-        """Log somebody in, always under a new secret, which is for the browser; ``old`` is void."""
+    def begin(
+        self, account: Account, client_ip: str, agent: str, old: str, now: float, *, provider: str = ""
+    ) -> str:
+        """Log somebody in, always under a new secret, which is for the browser; ``old`` is void.
+
+        ``provider`` is the issuer of who vouches for them, if it was no password.
+        """
         secret = new_secret()
         row = {
             "id": hashed(secret),
@@ -64,7 +69,7 @@ class Sessions:
             surplus = [it[0] for it in connection.execute(query)]
             connection.execute(delete(sessions).where(sessions.c.id.in_(surplus)))
             connection.execute(sessions.insert(), [row])
-            detail: Detail = {"client_ip": client_ip[:60]}
+            detail: Detail = {"client_ip": client_ip[:60], **({"provider": provider} if provider else {})}
             write_events(
                 connection,
                 [Event(now, "logged-in", name=account.name, actor=account.name, detail=detail)],

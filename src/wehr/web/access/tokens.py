@@ -16,6 +16,7 @@ from wehr.ledger.rows import Detail
 from wehr.ledger.schema import tokens
 from wehr.web.access.accounts import AccountError, checked_name, packed, unpacked
 from wehr.web.access.secret import hashed, new_secret
+from wehr.web.languages import N_
 from wehr.web.visit import Need
 
 LONGEST_DAYS: Final = 3660
@@ -74,10 +75,10 @@ class Tokens:
             AccountError: the name or the number of days cannot be.
         """
         if not 1 <= days <= LONGEST_DAYS:
-            raise AccountError(f"a token lasts 1 to {LONGEST_DAYS} days")
+            raise AccountError(N_("a token lasts 1 to %(days)s days"), days=LONGEST_DAYS)
         bound = tuple(sorted({it.strip() for it in tenants if it.strip()}))
         if bound and scope is Scope.ADMIN:
-            raise AccountError("a token of scope admin cannot be bound to tenants")
+            raise AccountError(N_("a token of scope admin cannot be bound to tenants"))
         secret = new_secret()
         token = Token(
             secrets.token_hex(6), checked_name(name), scope, bound, by, now, now + days * _DAY, 0.0, False
@@ -111,7 +112,7 @@ class Tokens:
         with self._store.writing() as connection:
             row = connection.execute(select(tokens).where(tokens.c.id == token_id)).mappings().first()
             if row is None:
-                raise AccountError(f"there is no token {token_id!r}")
+                raise AccountError(N_("there is no token %(id)s"), id=repr(token_id))
             token = _token(dict(row))
             if not token.revoked:
                 connection.execute(update(tokens).where(tokens.c.id == token_id).values(revoked=True))
