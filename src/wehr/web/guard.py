@@ -22,7 +22,7 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Cache-Control": "private, no-cache",
+    "Cache-Control": "no-store",
 }
 """On every answer that does not say otherwise itself."""
 

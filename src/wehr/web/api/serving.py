@@ -124,6 +124,7 @@ def _encoded(operation: Operation, visit: Visit, found: Any) -> Response:
         place = f"{visit.request.url.path}?{urlencode({**others, 'after': found.next})}"
         headers["Link"] = f'<{place}>; rel="next"'
     if operation.method == "GET":
+        headers["Cache-Control"] = "private, no-cache"  # to be kept, and asked for again by its tag
         headers["ETag"] = tag = f'"{blake2b(content, digest_size=12).hexdigest()}"'
         if tag in [it.strip().removeprefix("W/") for it in _matches(visit)]:
             return Response(status_code=304, headers=headers)
