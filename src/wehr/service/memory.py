@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
 import structlog
@@ -25,11 +26,9 @@ from wehr.ledger import (
     Snapshot,
     Store,
     StoreAway,
-    adopt,
     open_store,
     read_snapshot,
     replay,
-    write_snapshot,
 )
 from wehr.ledger.state import day_of
 from wehr.policy.laddering import Past, facts
@@ -39,6 +38,7 @@ from wehr.service.clock import SteadyClock, clock_error
 from wehr.service.config import Config
 from wehr.service.logs import RateLimited
 from wehr.service.state_folder import StateFolder
+from wehr.service.upkeep import SnapshotCopy, adopt_orphans, prune
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,8 +56,6 @@ _CLOCK_SECONDS: Final = 10.0
 _CLOCK_MOST: Final = 60.0
 """A clock that is further off than this must not refuse anybody."""
 _SNAPSHOT_SECONDS: Final = 600.0
-_PRUNING: Final = 0.25
-"""Seconds of old rows' removal between two carries, so that no journal waits for it."""
 _SLICE: Final = 500
 """Servers learned of between two messages."""
 
@@ -108,7 +106,6 @@ class Memory:
         self._complete = True
         self._clock_due = 0.0
         self._snapshot_due = 0.0
-        self._snapshot_holds: dict[str, int] = {}
         self._pruned = 0
         self._forgot = 0
         self._condensed = 0
@@ -118,7 +115,8 @@ class Memory:
         self._news = asyncio.Event()
         self._behind = False
         """Whether the journal holds more than the last step took."""
-        self._snapshot: asyncio.Task[None] | None = None
+        self._copy = SnapshotCopy(folder.snapshot, self._open_store)
+        self._copying: asyncio.Task[None] | None = None
         self._listening: Listening | None = None
         self._warn = RateLimited(clock, log.warning)
         self._error = RateLimited(clock, log.error)
@@ -166,7 +164,7 @@ class Memory:
         else:
             await self._learn(learned)
             await self._compare_clocks()
-        self._closing.push_async_callback(self._finish_snapshot)
+        self._closing.push_async_callback(self._finish_copy)
         self._closing.push_async_callback(self._carry_once)
         task = asyncio.create_task(self._carry_forever())
         self._closing.push_async_callback(_cancelled, task)
@@ -368,46 +366,23 @@ class Memory:
         if (day := day_of(self.clock())) != self._forgot:
             self._forgot = day
             self.ledger.forget(self.clock())
-        idle = self._snapshot is None or self._snapshot.done()
+        idle = self._copying is None or self._copying.done()
         if self._worker == 1 and now >= self._snapshot_due and idle and not self._unread:
             self._snapshot_due = now + _SNAPSHOT_SECONDS
-            await self._in_thread(self._adopt)
-            self._snapshot = asyncio.create_task(self._guarded(self._keep_snapshot))
+            workers = self._config.workers
+            await self._in_thread(adopt_orphans, self._folder, workers, self._open_store, self.clock())
+            self._copying = asyncio.create_task(
+                self._guarded(partial(asyncio.to_thread, self._copy.write, self.clock()))
+            )
 
     def _prune(self) -> bool:
-        """Remove some of what is too old; whether nothing of it is left. One worker of a machine does it."""
+        """Whether nothing too old is left. One worker of a machine sees to it."""
         store = self._carrier.store
-        if store is None or self._worker != 1:
-            return True
-        enough = time.monotonic() + _PRUNING
-        while time.monotonic() < enough:
-            if not any(store.prune(self._config.store.keep, self.clock()).values()):
-                return True
-        return False
+        return store is None or self._worker != 1 or prune(store, self._config.store.keep, self.clock())
 
-    def _adopt(self) -> None:
-        """Take over what workers that are no more left."""
-        for number, journal in self._folder.orphans(self._config.workers):
-            if count := adopt(self._open_store, journal, self._folder.node(number), self.clock()):
-                log.info(
-                    "the journal of a worker that is no more was carried in", worker=number, entries=count
-                )
-
-    async def _keep_snapshot(self) -> None:
-        """Keep a copy for a start without the store."""
-        # With a connection of its own, for it takes seconds, and news must not wait for it.
-        await asyncio.to_thread(self._write_snapshot)
-
-    def _write_snapshot(self) -> None:
-        with self._open_store() as store:
-            holds = store.counters()
-            if holds != self._snapshot_holds:
-                write_snapshot(self._folder.snapshot, store, self.clock())
-                self._snapshot_holds = holds
-
-    async def _finish_snapshot(self) -> None:
-        if self._snapshot is not None:
-            await self._snapshot
+    async def _finish_copy(self) -> None:
+        if self._copying is not None:
+            await self._copying
 
     async def _compare_clocks(self) -> None:
         """See that this clock and the store's agree; a wrong one refuses nobody, and never goes back."""
