@@ -15,10 +15,11 @@ from rich.table import Table
 from wehr.cli.output import BadUse, console
 from wehr.cli.report import print_report
 from wehr.cli.serve import pages_lines
-from wehr.service.config import Log
+from wehr.service.config import Config, Log, Web
 from wehr.service.demonstration import DAY, Demonstration, Today
-from wehr.service.door_settings import split_address
+from wehr.service.door_settings import Milter
 from wehr.service.fleet import FLEET
+from wehr.service.listeners import Listeners
 from wehr.service.logs import configure
 from wehr.service.state_folder import StartError
 
@@ -75,7 +76,8 @@ async def _show(demonstration: Demonstration, address: str) -> None:
     They are served as ever, log-in and all: so each role can be tried, and no way in is made for this alone.
     """
     try:
-        split_address(address)
+        # It takes a while to play: what would fail after it is tried before.
+        Listeners(Config(milter=Milter(listen=(), socket=""), web=Web(listen=(address,))), Path()).close()
     except ValueError as error:
         raise BadUse(f"--web: {error}") from None
     stop = asyncio.Event()

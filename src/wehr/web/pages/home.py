@@ -53,24 +53,40 @@ def summarize(listing: Listing, tenants: frozenset[str] | None) -> Summary:
     """The summary of what a visitor may see."""
     lines = [it for it in listing.find(ServerQuery(tenants=tenants)) if not it.silent]
     bad = [it for it in lines if it.out_of_date]
-    holed = [
-        it
-        for it in bad
-        if it.assessment and any(h.exploited and h.certain for h in it.assessment.vulnerabilities)
-    ]
-    names = Counter(_product(it) for it in lines)
-    late = Counter(_product(it) for it in bad)
     now = listing.basis.now
+    kinds = {_kind(it): it for it in lines}
+    holed = {kind for kind, it in kinds.items() if _is_exploited(it)}
+    names, late = (_by_product(kinds, Counter(map(_kind, some))) for some in (lines, bad))
+    states = Counter(it.state for it in lines)
+    month = _coming(bad, now, now + _DAYS * DAY)
     return Summary(
         len(lines),
         len(bad),
-        len(holed),
-        {state: count for state in State if (count := sum(it.state == state for it in lines))},
+        sum(_kind(it) in holed for it in bad),
+        {state: states[state] for state in State if states[state]},
         dict(sorted(Counter(it.stage for it in bad if it.stage).items())),
         [(name, count, late[name]) for name, count in names.most_common(_PRODUCTS)],
-        _coming(bad, now, now + _WEEK),
-        _coming(bad, now, now + _DAYS * DAY),
+        _before(month, now + _WEEK),
+        month,
     )
+
+
+def _kind(line: Line) -> tuple[int, str]:
+    """What is the same for all servers of a build: there are few, however many servers there are."""
+    return id(line.assessment), line.software
+
+
+def _is_exploited(line: Line) -> bool:
+    return bool(
+        line.assessment and any(it.exploited and it.certain for it in line.assessment.vulnerabilities)
+    )
+
+
+def _by_product(kinds: Mapping[tuple[int, str], Line], counted: Counter[tuple[int, str]]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for kind, count in counted.items():
+        found[_product(kinds[kind])] += count
+    return found
 
 
 def _product(line: Line) -> str:
@@ -90,6 +106,12 @@ def _coming(lines: Sequence[Line], now: float, end: float) -> Coming:
         within(lambda it: it.next_stage if it.next_block and not it.block else None),
         within(lambda it: it.next_stage if it.next_block == 60 else None),
     )
+
+
+def _before(coming: Coming, end: float) -> Coming:
+    """Those of them that come up to a time."""
+    parts = (coming.throttling, coming.blocking, coming.refusing)
+    return Coming(*(tuple(it for it in part if it.next_stage and it.next_stage <= end) for part in parts))
 
 
 async def _home(visit: Visit) -> Response:
