@@ -425,6 +425,16 @@ def test_a_next_hop_that_turns_the_client_away_is_heard(scene: Stand) -> None:
     assert client.reply() == b"554 5.7.1 Blocked by us\r\n"
 
 
+@pytest.mark.parametrize("reply", [b"501 5.5.4 Bad XCLIENT syntax\r\n", b"503 5.5.1 Bad sequence\r\n"])
+def test_what_is_wrong_in_our_own_words_bounces_nobodys_mail(scene: Stand, reply: bytes) -> None:
+    """It is not about the client, who comes again."""
+    scene.hop.replies["XCLIENT"] = reply
+    client = scene.connect()
+    assert client.reply().startswith(b"421 ")
+    until(lambda: scene.said)
+    assert "XCLIENT" in scene.said[0][1]
+
+
 def test_without_xclient_nothing_passes(scene: Stand) -> None:
     """The next hop would take every client for us, whom it may trust: better no mail than an open relay."""
     scene.hop.replies["EHLO"] = b"250-mx.example.org\r\n250 PIPELINING\r\n"

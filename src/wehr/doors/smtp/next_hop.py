@@ -131,7 +131,10 @@ async def _introduced(hop: NextHop, proxy: Proxy, client: Client, tls: NextTls) 
         # Without it the next hop would take every client for us, whom it may well trust.
         raise NextHopGone(f"it does not offer {proxy.tell.name} to us")
     if proxy.tell is Tell.XCLIENT:
-        return await hop.ask(xclient(client, hop.offers[b"XCLIENT"]), patience)
+        reply = await hop.ask(xclient(client, hop.offers[b"XCLIENT"]), patience)
+        if 500 <= reply.code <= 509:  # of the command (RFC 5321 section 4.2.1), not of the client
+            raise NextHopGone(f"XCLIENT was answered with {reply.raw[:100]!r}")
+        return reply
     return greeting
 
 
