@@ -4,8 +4,10 @@ import asyncio
 import shutil
 import ssl
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from aiosmtpd.smtp import AuthResult, LoginPassword
@@ -359,21 +361,53 @@ def test_submission_with_starttls_and_a_login(
     assert "secret" not in errand.said
 
 
-def test_a_certificate_that_is_not_trusted_gets_no_password(sqlite: Store, tmp_path: Path) -> None:
-    """STARTTLS is demanded, and it is checked who answers."""
+def test_submission_with_tls_from_the_first_byte_on(sqlite: Store, tmp_path: Path) -> None:
+    """As on port 465 (RFC 8314), with a login."""
+    server, client = _certificate(tmp_path)
+    (tmp_path / "password").write_text("secret\n")
+    carry(sqlite, [seen()])
+    plan_notices(look(sqlite, 2), Outbox(sqlite))
+    # aiosmtpd does not count TLS that was there before it as such.
+    login: dict[str, Any] = {"authenticator": _login, "auth_required": True, "auth_require_tls": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        with mailbox(ssl_context=server, **login) as box:
+            submission = Submission("localhost", box.port, "tls", "wehr", "password", 10)
+            settings = replace(SETTINGS, submission=submission)
+            courier = Courier(
+                Outbox(sqlite), settings, tmp_path, node="n", clock=lambda: START + 2 * DAY, context=client
+            )
+            errand = asyncio.run(courier.deliver_next())
+
+    assert errand is not None
+    assert errand.state is State.SENT, errand.said
+    assert len(box.envelopes) == 1
+
+
+@pytest.mark.parametrize(
+    ("tls", "option"), [("starttls", "tls_context"), ("starttls", ""), ("tls", "ssl_context"), ("tls", "")]
+)
+def test_who_is_not_trusted_gets_no_password_and_no_message(
+    sqlite: Store, tmp_path: Path, tls: Literal["starttls", "tls"], option: str
+) -> None:
+    """TLS is demanded, and it is checked who answers."""
     server, _ = _certificate(tmp_path)
     (tmp_path / "password").write_text("secret")
     carry(sqlite, [seen()])
     plan_notices(look(sqlite, 2), Outbox(sqlite))
-    for options in ({"tls_context": server}, {}):
-        with mailbox(**options) as box:
-            submission = Submission("localhost", box.port, "starttls", "wehr", "password", 10)
+    login: dict[str, Any] = {"authenticator": _login, "auth_require_tls": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        with mailbox(**login, **({option: server} if option else {})) as box:
+            submission = Submission("localhost", box.port, tls, "wehr", "password", 5)
             settings = replace(SETTINGS, submission=submission)
-            courier = Courier(Outbox(sqlite), settings, tmp_path, node="n", clock=lambda: START + 9 * DAY)
+            courier = Courier(Outbox(sqlite), settings, tmp_path, node="n", clock=lambda: START + 2 * DAY)
             errand = asyncio.run(courier.deliver_next())
-        if errand is not None:
-            assert errand.state is State.WAITING
-        assert box.envelopes == []
+
+    assert errand is not None
+    assert errand.state is State.WAITING
+    assert box.envelopes == []
+    assert box.logins == []
 
 
 def test_an_old_build_beside_a_newer_one_is_not_written_about(sqlite: Store, box: Mailbox) -> None:

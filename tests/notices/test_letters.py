@@ -16,6 +16,7 @@ from jinja2 import TemplateError
 from msgspec.structs import replace
 from notice_stories import DAY, START, server
 
+from wehr.catalogue.types import Vulnerability
 from wehr.notices import letters
 from wehr.notices.attachments import COLUMNS, table
 from wehr.notices.attachments import xarf as report
@@ -308,6 +309,31 @@ def test_the_report_is_what_the_library_takes() -> None:
         server(), operator="Receiver", contact="abuse@receiver.test", domain="receiver.test"
     )
     assert report(_BARE, operator="R", contact="a@r.test", domain="r.test") is None
+
+
+def _hole(name: str) -> Vulnerability:
+    return Vulnerability(name, (15, 1, 2507, 17), date(2026, 4, 13), True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cves"),
+    [
+        ({"holes": (_hole("ADV990001"), _hole("CVE-2023-21529"))}, ["CVE-2023-21529"]),
+        ({"holes": (_hole("ADV990001"),)}, None),
+        ({"holes": (_hole("CVE-2023-21529"), _hole("CVE-2023-21529"))}, None),
+        ({"name": "x" * 5000}, None),
+    ],
+)
+def test_what_xarf_cannot_say_holds_up_no_notice(changes: dict[str, object], cves: list[str] | None) -> None:
+    """An overlay's holes without a CVE, a name beyond measure: the report is missing, the notice is there."""
+    one = server(**changes)
+    content = report(one, operator="R", contact="a@r.test", domain="r.test")
+    texts = [TEMPLATES.notice(letter(servers=(one,)), "en")]
+
+    assert (content and json.loads(content)["cve_ids"]) == cves
+    assert letters.notice(
+        letter(servers=(one,)), texts, WRITER, ("a@b.test",), thread=Thread("i@d", "r@d"), now=0
+    )
 
 
 def test_the_table_has_a_line_for_each_server() -> None:

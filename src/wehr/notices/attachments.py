@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import io
+import re
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from wehr.notices.servers import Server
 XARF_VERSION: Final = "4.2.0"
 _MOST_CVES: Final = 10
 """The schema's bound."""
+_CVE: Final = re.compile(r"CVE-[0-9]{4}-[0-9]+")
 
 # The names that CERT-Bund's and Shadowserver's tables share, as far as Wehr knows them.
 COLUMNS: Final = (
@@ -66,24 +68,25 @@ def harmless(value: object) -> str:
 
 
 def xarf(server: Server, *, operator: str, contact: str, domain: str) -> bytes | None:
-    """A report of kind vulnerability/cve on one server; None if no exploited hole of it is known for certain.
+    """A report of kind vulnerability/cve on one server; None if no exploited CVE of it is known for certain.
+
+    None, too, if the library finds fault with it: a notice without its report is better than none, and what
+    one server stamps must not hold up the notices of all.
 
     Args:
         server: what it is about.
         operator: who reports.
         contact: where to ask.
         domain: the reporter's own.
-
-    Raises:
-        ValueError: the library finds fault with it.
     """
-    if not server.holes:
+    # An overlay may name holes that have no CVE; the table has them.
+    cves = [hole.cve for hole in server.holes if _CVE.fullmatch(hole.cve)]
+    if not cves:
         return None
     from xarf import parse  # slow to import, and seldom wanted
 
     who = {"org": operator[:200], "contact": contact, "domain": canonical_domain(domain)}
     line = f"Received: {server.line}".encode()
-    cves = [hole.cve for hole in server.holes]
     report: dict[str, Any] = {
         "xarf_version": XARF_VERSION,
         "report_id": _identity(server),
@@ -115,9 +118,7 @@ def xarf(server: Server, *, operator: str, contact: str, domain: str) -> bytes |
         ],
     }
     text = msgspec.json.encode(report)
-    if faults := parse(text.decode()).errors:
-        raise ValueError(f"XARF: {faults[0]}")
-    return msgspec.json.format(text, indent=2)
+    return None if parse(text.decode()).errors else msgspec.json.format(text, indent=2)
 
 
 def _identity(server: Server) -> str:

@@ -73,9 +73,6 @@ def notice(
         to: whom to.
         thread: what it follows.
         now: its date, UTC seconds since 1970.
-
-    Raises:
-        ValueError: an attachment is not what it should be.
     """
     message = plain(texts, writer, to, thread.message_id, now)
     known = [f"<{name}>" for name in dict.fromkeys((thread.root, thread.previous)) if name]
