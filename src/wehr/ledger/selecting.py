@@ -1,6 +1,5 @@
 """What pages ask the store of many servers at once."""
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -43,12 +42,11 @@ def hours_of(store: Store, ref: str, since: float) -> list[tuple[int, str, bool,
     As far as the history goes: what came while the store was away for long is counted by day only.
     """
     known = sightings.c
-    query = select(known.at, known.action, known.enforced).where(known.ref == ref, known.at >= since)
+    what = ((known.at // HOUR).label("hour"), known.action, known.enforced)
+    query = select(*what, func.count()).where(known.ref == ref, known.at >= since).group_by(*what)
     with store.reading() as connection:
-        counted = Counter(
-            (int(at // HOUR), action, bool(done)) for at, action, done in connection.execute(query)
-        )
-    return [(*key, messages) for key, messages in sorted(counted.items())]
+        rows = connection.execute(query.order_by(*what))
+        return [(int(row[0]), row[1], bool(row[2]), row[3]) for row in rows]
 
 
 def days_of(
