@@ -10,11 +10,13 @@ import pytest
 from browsing import VIEWER, client, house, learn
 from ledger_stories import at, entry, sighting
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
 from wehr.catalogue import load
 from wehr.ledger.journal import Position
 from wehr.policy import Policy
 from wehr.policy.types import Mode
+from wehr.web import house as house_of_pages
 from wehr.web.house import House
 from wehr.web.pages import policy as policy_page
 from wehr.web.pages.policy import plan
@@ -131,6 +133,18 @@ def test_a_fleet_that_takes_too_long_is_looked_at_in_part(
 
     assert "Only 1 servers were looked at; 1 are left out" in text
     assert "mail.example.org" in text
+
+
+def test_who_asks_too_much_reads_so_and_fills_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store is not to blame."""
+    monkeypatch.setattr(house_of_pages, "_LONG", 0)
+    with browsing(tmp_path) as browser, capture_logs() as logs:
+        answer = browser.get("/policy/what-if?mode=enforce")
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert "Too much is asked" in answer.text
+    assert logs == []
 
 
 def test_few_wait_for_what_takes_long(tmp_path: Path) -> None:

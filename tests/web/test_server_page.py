@@ -61,6 +61,16 @@ def test_an_operator_pauses_and_ends_the_pause_and_both_are_in_the_audit(tmp_pat
     assert events["pause-added"].actor == events["pause-cancelled"].actor == "olga"
 
 
+def test_a_reason_is_no_book(tmp_path: Path) -> None:
+    """Every node remembers it."""
+    with browsing(tmp_path) as (browser, path, store):
+        answers = [browser.post(f"{path}/exempt", data={"until": "", "why": "x" * n}) for n in (1000, 1001)]
+        kept = len(store.exemptions())
+
+    assert [it.status_code for it in answers] == [303, 400]
+    assert kept == 1
+
+
 def test_an_operator_exempts_a_server_until_the_end_of_a_day(tmp_path: Path) -> None:
     """The exemption names the server and its network."""
     with browsing(tmp_path) as (browser, path, store):

@@ -7,6 +7,7 @@ doer may touch anything; what is another's is not there for them. All raise what
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -18,6 +19,7 @@ from wehr.policy.pauses import Pause
 from wehr.policy.scope import Exemption
 
 Sees = Callable[[str], bool]
+_LONGEST: Final = 1000
 
 
 class NotThere(ValueError):
@@ -196,6 +198,8 @@ def _find(found: tuple[Pause, ...], pause_id: str, sees: Sees) -> Pause:
 def _said(why: str) -> str:
     if not why.strip():
         raise ValueError("a reason must be given")
+    if len(why) > _LONGEST:  # every node holds it in memory
+        raise ValueError(f"a reason has {_LONGEST} characters at most")
     return why.strip()
 
 

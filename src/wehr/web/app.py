@@ -143,21 +143,22 @@ _PHRASES: Mapping[int, str] = {
     503: N_("Service Unavailable"),
 }
 """As RFC 9110 has them; Python names some by its predecessors."""
+_BUSY = N_("Too much is asked at the moment. Mail is answered all the same. Try again in a moment.")
 
 
 def _failure(visit: Visit, error: Exception) -> Response:
     status, headers, detail = 500, None, ""
+    busy = isinstance(error, Busy)
     if isinstance(error, HTTPException):
         status, headers, detail = error.status_code, error.headers, error.detail
-    elif isinstance(error, LedgerError | Busy):
+    elif busy or isinstance(error, LedgerError):
         status, headers = 503, {"Retry-After": "10"}
-    if status >= 500:
+    if status >= 500 and not busy:  # who asks too much shall not fill the log as well
         log.error("a page failed", path=visit.request.url.path[:200], error=repr(error)[:500])
     phrase = HTTPStatus(status).phrase
     if is_api(visit.request.url.path):
         return problem_response(status, "" if detail == phrase else detail, headers)
     # Not in a thread: all of them may be taken.
-    text = visit.text(
-        "error.html", status=status, heading=_PHRASES.get(status, phrase), text=_TEXTS.get(status, phrase)
-    )
+    said = _BUSY if busy else _TEXTS.get(status, phrase)
+    text = visit.text("error.html", status=status, heading=_PHRASES.get(status, phrase), text=said)
     return HTMLResponse(text, status, headers)
