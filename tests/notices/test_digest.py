@@ -11,7 +11,7 @@ from notice_stories import CATALOGUE, DAY, NEW, SETTINGS, START, basis, carry, l
 from wehr.ledger import Event, Store
 from wehr.ledger.outbox import Draft, Kind, Outbox
 from wehr.notices.courier import Courier
-from wehr.notices.digest import conditions, period, plan_digest
+from wehr.notices.digest import TOLD, conditions, gather, period, plan_digest, write
 from wehr.notices.office import plan_notices
 from wehr.notices.settings import LANGUAGES, Digest, Language
 from wehr.policy.pauses import Pause
@@ -142,3 +142,36 @@ def _parts(content: bytes) -> list[str]:
 
     message = message_from_bytes(content, policy=policy.default)
     return [part.get_content() for part in message.walk() if part.get_content_maintype() == "text"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_is_told_in_words(sqlite: Store, language: Language) -> None:
+    """And not by the name that programs know it by."""
+    told = [Event(START, kind, name="mail.example.org", detail=_STAGE) for kind in TOLD]
+    news = gather(
+        told,
+        [],
+        basis(sqlite, 1),
+        since=START,
+        host="mx",
+        stale_after=9999,
+        nodes={},
+        stuck=(),
+        stopped=False,
+    )
+
+    text = write(news, office(replace(SETTINGS, digest=Digest(("a@b.test",), language=language))), "d", b"k")
+
+    body = "".join(_parts(text.body))
+    assert set(news.events) == set(TOLD)
+    assert not [kind for kind in TOLD if "-" in kind and kind in body]
+
+
+_STAGE: dict[str, str | int | float | bool | None] = {
+    "build": "15.1.2507.16",
+    "previous": 1,
+    "stage": 2,
+    "throttle": 5,
+    "block": 0,
+    "enforced": True,
+}

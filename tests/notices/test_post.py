@@ -10,6 +10,7 @@ from pathlib import Path
 import messages
 import pytest
 from notice_stories import DAY, START, carry, hook, mailbox, seen
+from postfix import free_port
 from running import Receiver, receiver, until
 
 from wehr.doors.milter import MilterClient
@@ -17,6 +18,7 @@ from wehr.evidence import Session
 from wehr.ledger import open_store
 from wehr.ledger.outbox import Kind, Outbox, State
 from wehr.service import post
+from wehr.service.metrics import Metrics
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +94,27 @@ def test_a_reload_switches_it_on(tmp_path: Path) -> None:
         assert box.envelopes == []
         wehr.reload(configuration(wehr.port, "enforce", settings(box.port)))
         until(lambda: len(box.envelopes) == 2)
+
+
+def test_how_the_outbox_stands_is_among_the_figures(tmp_path: Path) -> None:
+    """What waits, what needs a person, and the kill switch: by state alone."""
+    url = remembered(tmp_path / "state")
+    with receiver(tmp_path / "state", START + 2 * DAY, "enforce", settings(free_port())) as wehr:
+
+        def figures() -> dict[str, dict[tuple[str, ...], float]]:
+            return {it.name: dict(it.samples) for it in Metrics(wehr.service, 1).families()}
+
+        until(lambda: figures()["wehr_outbox"].get(("1", "waiting")) == 2)
+        assert figures()["wehr_notices_stopped"] == {("1",): 0}
+        with open_store(url, create=False) as store:
+            (item,) = Outbox(store).items(kind=Kind.NOTICE)
+            Outbox(store).finish(item, State.DOUBTFUL, START + 2 * DAY)
+            Outbox(store).stop(START + 2 * DAY, "eve", "")
+        until(lambda: figures()["wehr_notices_stopped"] == {("1",): 1})
+        found = figures()["wehr_outbox"]
+
+    names = ("waiting", "handing-over", "doubtful", "refused", "unaddressed")
+    assert found == {("1", name): {"waiting": 1, "doubtful": 1}.get(name, 0) for name in names}
 
 
 @contextmanager

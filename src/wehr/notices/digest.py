@@ -27,8 +27,7 @@ STUCK: Final = (State.DOUBTFUL, State.REFUSED, State.UNADDRESSED)
 """States of notices that wait for a person."""
 _SHOWN: Final = 50
 
-
-_TOLD: Final = (
+TOLD: Final = (
     "detected",
     "relapsed",
     "stage",
@@ -42,6 +41,7 @@ _TOLD: Final = (
     "notice-sent",
     "contact-stopped",
 )
+"""Kinds of events that a digest tells of; each has its words in the template."""
 
 
 class News(Struct, frozen=True):
@@ -101,7 +101,7 @@ def gather(
     now = basis.now
     found: dict[str, list[Event]] = {}
     for event in events:
-        if event.kind in _TOLD and since <= event.at < now:
+        if event.kind in TOLD and since <= event.at < now:
             found.setdefault(event.kind, []).append(event)
     standing: dict[int, int] = {}
     for row in rows:
@@ -112,7 +112,7 @@ def gather(
         since,
         now,
         host,
-        {kind: found[kind][:_SHOWN] for kind in _TOLD if kind in found},
+        {kind: found[kind][:_SHOWN] for kind in TOLD if kind in found},
         {kind: len(found[kind]) for kind in found},
         dict(sorted(standing.items())),
         _pauses(basis.holds, now),
@@ -140,7 +140,7 @@ def plan_digest(office: Office, store: Store, basis: Basis, stale_after: int) ->
         return []
     since = max(before[0].created, basis.now - 2 * length) if before else basis.now - length
     news = gather(
-        store.events(since=since, kinds=_TOLD, limit=_EVENTS),
+        store.events(since=since, kinds=TOLD, limit=_EVENTS),
         report(store.servers(seen_since=basis.now - _GONE, limit=_SERVERS), basis),
         basis,
         since=since,
