@@ -33,7 +33,7 @@ def test_nothing_throws(content: bytes) -> None:
 
 
 def test_a_nest_of_messages_is_soon_read() -> None:
-    """Parts inside of parts, as deep as a megabyte holds."""
+    """Parts inside of parts, as deep as is read at all."""
     part = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n"
     begun = time.process_time()
 
@@ -41,4 +41,4 @@ def test_a_nest_of_messages_is_soon_read() -> None:
     read_bounce(b"Content-Type: message/rfc822\r\n\r\n" * (MOST_BYTES // 32))
     read_bounce(b"Content-Type: message/delivery-status\r\n\r\n" + b"Action: failed\r\n\r\n" * 60_000)
 
-    assert time.process_time() - begun < 20
+    assert time.process_time() - begun < 10

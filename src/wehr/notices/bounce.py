@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from wehr.ledger.outbox import Outbox
 
-MOST_BYTES: Final = 2**20
-"""Of a message; what is beyond is not read."""
+MOST_BYTES: Final = 2**18
+"""Of a message; what is beyond is not read. What a bounce says comes before the message that it returns."""
 _PARTS: Final = 50
 _RECIPIENTS: Final = 100
 _MESSAGE_ID: Final = re.compile(rb"(?im)^message-id:\s*<([^<>\s]{1,250})>")
