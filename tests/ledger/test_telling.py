@@ -6,6 +6,7 @@ import pytest
 from ledger_stories import OLD, at, entry, key_of, sighting
 
 from wehr.catalogue import load
+from wehr.evidence.types import Relation
 from wehr.ledger import Ledger, open_store
 from wehr.ledger.explaining import explain_server, scope_of
 from wehr.ledger.journal import Position
@@ -57,6 +58,16 @@ def test_a_way_in_that_is_not_kept_is_told_by_the_last_message(tmp_path: Path) -
         (row,) = store.servers()
 
     assert not is_enforced(row, policy)
+
+
+def test_what_now_comes_by_a_relay_is_not_told_to_be_refused(tmp_path: Path) -> None:
+    """Though it handed over itself once, and its clock runs."""
+    with open_store(f"sqlite:///{tmp_path / 'wehr.sqlite'}") as store:
+        seen = [entry(sighting(0)), entry(sighting(1, relation=Relation.BEHIND_RELAY))]
+        store.carry("mx1", Position(), seen, Position(1, 1), at(1))
+        (row,) = store.servers()
+
+    assert not is_enforced(row, ENFORCE)
 
 
 @pytest.mark.parametrize("domains", [("school.example",), (".school.example",), ()])

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from wehr.catalogue.types import Assessment
+from wehr.evidence import Relation
 from wehr.evidence.build import Build
 from wehr.ledger.explaining import scope_of
 from wehr.ledger.report import Basis, Judgement, ReportRow, judge, report
@@ -84,8 +85,8 @@ def _course(row: ServerRow, judged: Judgement, basis: Basis) -> tuple[str, tuple
 
 
 def is_enforced(row: ServerRow, policy: Policy) -> bool:
-    """Whether what the ladder says is carried out with its next message, as far as can be told."""
-    if row.state.software not in policy.enforce_software:
+    """Whether what the ladder says is carried out with a next message like its last, as far as is known."""
+    if row.state.software not in policy.enforce_software or row.relation != Relation.DIRECT:
         return False
     untold = any(it.mode and (it.listeners or it.tls_names) for it in policy.connectors)
     if untold and row.reason in _OF_THE_LADDER:
