@@ -128,6 +128,11 @@ def test_no_way_leads_to_another_host(wanted: str, world: World) -> None:
     assert world.log_in(wanted).headers["location"] == "/"
 
 
+def test_a_page_whose_address_is_too_long_for_a_cookie_is_not_gone_on_to(world: World) -> None:
+    """The log-in works all the same."""
+    assert world.log_in("/report?text=" + "\u20ac" * 1000).headers["location"] == "/"
+
+
 def _refused(answer: Any, world: World, status: int = 403) -> None:
     assert answer.status_code == status, answer.text
     assert 'role="alert"' in answer.text

@@ -144,7 +144,7 @@ def disable(name: str, off: bool, by: str, file: Path | None, state: Path | None
 
 
 def _state(account: Account) -> str:
-    return "disabled" if account.disabled else "in use" if account.password else "invited"
+    return "disabled" if account.disabled else "in use" if account.password else "no password"
 
 
 def _plain(account: Account) -> dict[str, object]:

@@ -26,9 +26,9 @@ _AT_ONCE: Final = 2
 class AccessPages:
     """The pages of one gatekeeper."""
 
-    def __init__(self, gatekeeper: Gatekeeper, entrance: Entrance | None = None) -> None:
+    def __init__(self, gatekeeper: Gatekeeper, entrance: Entrance) -> None:
         self._gatekeeper = gatekeeper
-        self._entrance = entrance or Entrance(gatekeeper.lifetime)
+        self._entrance = entrance
         self._hashing = asyncio.Semaphore(_AT_ONCE)
 
     @property

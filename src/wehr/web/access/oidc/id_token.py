@@ -121,7 +121,7 @@ def _signed(token: str, keys: Sequence[Jwk]) -> dict[str, Any]:
         raise UnknownKey("ID token: no key of the provider verifies it")
     try:
         return msgspec.json.decode(signed.payload, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise Refused("ID token: it holds no claims") from None
 
 

@@ -15,6 +15,8 @@ from wehr.web.access.secret import new_secret
 
 SECONDS: Final = 600
 """That it may take to log in at the provider."""
+_LONGEST: Final = 2000
+"""Of the page to go on to, quoted: browsers keep cookies of 4 KiB."""
 
 
 class Journey(Struct, frozen=True):
@@ -25,7 +27,8 @@ class Journey(Struct, frozen=True):
     @classmethod
     def begin(cls, wanted: str, now: float) -> "Journey":
         """Set out; ``wanted`` is the page to go on to in the end."""
-        return cls(f"{new_secret()}.{int(now)}.{quote(wanted[:1000], safe='')}")
+        quoted = quote(wanted, safe="")
+        return cls(f"{new_secret()}.{int(now)}.{quoted if len(quoted) <= _LONGEST else ''}")
 
     @property
     def wanted(self) -> str:
