@@ -405,3 +405,18 @@ def test_a_message_id_is_the_same_for_the_same_and_not_to_be_guessed() -> None:
     assert first == letters.identity(WRITER, b"x" * 32, "notice", "default", "example.org", "detected", "1")
     assert first != letters.identity(WRITER, b"y" * 32, "notice", "default", "example.org", "detected", "1")
     assert first.endswith("@receiver.test")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("field", ["name", "client_name", "line"])
+def test_a_strangers_words_stay_on_their_line(field: str, language: Language) -> None:
+    """No line that looks like another's, no direction turned about, no page to go to."""
+    one = server(**{field: "a.example\r\n----\r\n\u202eX\x1b[2J https://evil.test/"})
+
+    text = TEMPLATES.notice(letter(servers=(one,)), language)
+
+    both = text.text + text.html + text.subject
+    assert not set(both) & set("\r\x1b\u202e")
+    assert "https://evil.test" not in both
+    assert "a.example" in " ".join(text.text.split())
+    assert "<h3>a.example</h3>" not in text.html

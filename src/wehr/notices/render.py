@@ -129,7 +129,7 @@ def _facts(letter: Letter, language: Language) -> dict[str, Any]:
     """What templates are given, by name."""
     servers = [
         {name: getattr(server, name) for name in Server.__struct_fields__}
-        | {"name": unlinked(server.name) or server.client_ip}
+        | {"name": unlinked(server.name) or server.client_ip, "client_name": unlinked(server.client_name)}
         for server in letter.servers[:_MOST_SERVERS]
     ]
     stages = [stage for server in letter.servers for stage in server.stages if stage.start]
@@ -153,8 +153,8 @@ def _facts(letter: Letter, language: Language) -> dict[str, Any]:
 
 
 def unlinked(text: str) -> str:
-    """A stranger's words, in which no mail program finds a page to go to."""
-    return text.replace("://", ":/ /")
+    """A stranger's words, in which no mail program finds a page to go to, nor a turn of the line."""
+    return "".join(it if it.isprintable() else "?" for it in " ".join(text.split())).replace("://", ":/ /")
 
 
 def evidence(line: str, indent: int) -> str:
