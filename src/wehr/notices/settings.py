@@ -141,7 +141,7 @@ class Notices(Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="Folder with security.txt files (RFC 9116) as DOMAIN.txt; empty: none.")
     ] = ""
     abuse_contacts: Annotated[
-        str, Meta(description="CSV file: network or domain, address, and if known a language; empty: none.")
+        str, Meta(description="CSV file: a network or domain and an address on each line; empty: none.")
     ] = ""
     languages: Annotated[
         tuple[Language, ...],
