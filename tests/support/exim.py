@@ -80,7 +80,7 @@ class Exim:
 def running(
     folder: Path, wehr: str = "", *, early: bool = False, host: str = "127.0.0.1", prepare: str = ""
 ) -> Iterator[Exim]:
-    """Start an instance in ``folder`` that asks Wehr on ``wehr``, as ``readsocket`` names a socket; or nobody.
+    """Start an instance in ``folder`` that asks Wehr on ``wehr``, named as ``readsocket`` does; or nobody.
 
     ``prepare`` is a script that runs before it, where it is installed.
     """

@@ -91,7 +91,8 @@ def running(
 ) -> Iterator[Postfix]:
     """Start an instance in ``folder`` with ``smtpd_milters`` set to ``milters``, and stop it at the end.
 
-    ``services`` are more lines of its master.cf. The folder must be one that the user postfix can reach: the fixture ``open_folder``.
+    ``services`` are more lines of its master.cf. The folder must be one that the user postfix can reach: the
+    fixture ``open_folder``.
     """
     require_postfix()
     port = free_port(host)
