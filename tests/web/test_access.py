@@ -8,8 +8,9 @@ import pytest
 from argon2 import PasswordHasher
 from browsing import PASSWORD, account, csrf, house, log_in, site
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
-from wehr.ledger import Store
+from wehr.ledger import Store, StoreAway
 from wehr.web.access import passwords
 from wehr.web.access.accounts import AccountError, Accounts
 from wehr.web.access.sessions import Lifetime, Sessions
@@ -406,3 +407,20 @@ def test_a_hash_of_other_parameters_is_renewed_when_its_owner_logs_in(world: Wor
     assert anna is not None
     assert anna.password != old
     assert passwords.is_right(anna.password, PASSWORD)
+
+
+def test_an_invitation_that_fails_leaves_no_secret_in_the_log(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where its path begins is told, and that the store is away."""
+
+    def away(*_: object) -> None:
+        raise StoreAway("gone")
+
+    monkeypatch.setattr(Accounts, "invitation", away)
+    with capture_logs() as logged:
+        answer = world.browser.get("/invitation/a-secret-that-opens")
+
+    assert answer.status_code == 503
+    assert [line["path"] for line in logged] == ["/invitation"]
+    assert "a-secret-that-opens" not in str(logged)

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from wehr.catalogue import load
 from wehr.ledger.journal import Position
 from wehr.policy import Policy
+from wehr.policy.scope import Connector, Tenant
 from wehr.policy.types import Mode
 from wehr.web import house as house_of_pages
 from wehr.web.house import House
@@ -180,3 +181,24 @@ def test_the_catalogue_names_products_updates_and_holes(tmp_path: Path) -> None:
     for part in ("Exchange Server 2016", "CU23", "Oct25SU", "CVE-2021-26855", "support.microsoft.com/help/"):
         assert part in text, part
     assert all(product.name in text for product in load().products)
+
+
+def test_an_operator_of_one_tenant_reads_of_no_other(tmp_path: Path) -> None:
+    """Neither its domains, its mode nor its ways in."""
+    policy = Policy(
+        tenants=(Tenant("mine", domains=("mine.example",)), Tenant("theirs", domains=("theirs.example",))),
+        connectors=(Connector("their-way", networks=("192.0.2.0/24",), tenant="theirs"),),
+    )
+    other = tmp_path / "other"
+    other.mkdir()
+    mine = Visitor("tom", Need.OPERATE, frozenset({"mine"}), "token")
+    with browsing(tmp_path, mine, policy) as browser:
+        own = browser.get("/policy").text
+    with browsing(other, VIEWER, policy) as browser:
+        every = browser.get("/policy").text
+
+    assert "mine.example" in own
+    assert "theirs" not in own
+    assert "their-way" not in own
+    assert "theirs.example" in every
+    assert "their-way" in every

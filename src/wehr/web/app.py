@@ -146,6 +146,10 @@ _PHRASES: Mapping[int, str] = {
 _BUSY = N_("Too much is asked at the moment. Mail is answered all the same. Try again in a moment.")
 
 
+def _beginning(path: str) -> str:
+    return "/".join(path.split("/", 2)[:2])[:200]
+
+
 def _failure(visit: Visit, error: Exception) -> Response:
     status, headers, detail = 500, None, ""
     busy = isinstance(error, Busy)
@@ -154,7 +158,8 @@ def _failure(visit: Visit, error: Exception) -> Response:
     elif busy or isinstance(error, LedgerError):
         status, headers = 503, {"Retry-After": "10"}
     if status >= 500 and not busy:  # who asks too much shall not fill the log as well
-        log.error("a page failed", path=visit.request.url.path[:200], error=repr(error)[:500])
+        # Only where the path begins: what follows may be a secret, such as an invitation's.
+        log.error("a page failed", path=_beginning(visit.request.url.path), error=repr(error)[:500])
     phrase = HTTPStatus(status).phrase
     if is_api(visit.request.url.path):
         return problem_response(status, "" if detail == phrase else detail, headers)

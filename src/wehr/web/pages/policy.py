@@ -70,6 +70,8 @@ async def _show(visit: Visit, error: str = "", result: WhatIf | None = None, sta
         "policy.html",
         status,
         policy=policy,
+        tenants=[it for it in policy.tenants if visit.visitor.sees(it.name)],
+        connectors=[it for it in policy.connectors if visit.visitor.sees(it.tenant)],
         rules=RULES,
         modes=MODES,
         ladders=[policy.named_ladder(name) for name in names],
