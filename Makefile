@@ -7,7 +7,7 @@ STATE  ?= var
 SINK   ?= 127.0.0.1:2525
 EXTRAS ?=
 
-.PHONY: help install run test system check docs man bench evidence kills mutants lock clean
+.PHONY: help install run test coverage system check docs man bench evidence kills mutants lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -51,6 +51,9 @@ evidence: $(VENV)/.dev ## agreement of the parser with labelled real messages (n
 	$(BIN)/python bench/evidence_report.py
 
 test: $(VENV)/.dev system check docs ## install what the tests need and pass them all
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+coverage: $(VENV)/.dev system ## the same tests, and which lines and branches none of them reached (slower)
 	$(BIN)/python -m pytest --cov --cov-report=term -n 2 --dist loadgroup
 
 kills: $(VENV)/.dev system ## kill processes at random moments under load, 50 times per engine, and count both sides

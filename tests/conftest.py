@@ -8,6 +8,7 @@ from pathlib import Path
 
 import postgres as servers
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +24,13 @@ settings.register_profile(
 # For a mutation run, in which every test is run very often: fewer examples, always the same.
 settings.register_profile("mutants", parent=settings.get_profile("wehr"), max_examples=25, derandomize=True)
 settings.load_profile(os.environ.get("WEHR_HYPOTHESIS", "wehr"))
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """What a test sets of the log, its level above all, ends with the test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
