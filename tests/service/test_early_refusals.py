@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from gates import DAY, START, client, trace
 
+from wehr.ledger import open_store
 from wehr.service.clock import SetClock
 from wehr.service.config import parse
 from wehr.service.service import Service
@@ -92,12 +93,12 @@ def test_each_process_lets_one_transaction_through_and_all_learn_of_the_cure(
             assert let("e") == [True, True]
             assert services[1].gate.at("milter").ask(CLIENT, trace(OUTDATED), "an old stamp") is None
 
-            store = services[0].memory._carrier.store
-            assert store is not None
-            await until(lambda: store.message("b0"))
-            (row,) = store.message("b0")
-            assert (row.door, row.relation, row.line, row.action) == ("policy_service", "none", "", "block")
-            assert store.message("a0") == []
-            assert list(store.check()) == []
+            with open_store(services[0].config.store.at(services[0].folder.path), create=False) as store:
+                await until(lambda: store.message("b0"))
+                (row,) = store.message("b0")
+                assert (row.door, row.relation, row.line) == ("policy_service", "none", "")
+                assert row.action == "block"
+                assert store.message("a0") == []
+                assert list(store.check()) == []
 
     asyncio.run(scene())
