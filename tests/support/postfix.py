@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import smtplib
 import socket
@@ -52,10 +53,13 @@ _MAIN = {
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nobody listens on now; below those that the system takes for outgoing connections."""
+    for _ in range(100):
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 @dataclass(frozen=True)
