@@ -1,8 +1,9 @@
 """Messages through a real Postfix, nine of ten from a client that passes: no milter, Wehr, its map, a table.
 
-    .venv/bin/python bench/milter_maps.py [--rounds 5] [--messages 600] [--json FILE]
+    .venv/bin/python bench/milter_maps.py [--rounds 5] [--messages 600] [--keep] [--json FILE]
 
-One message a session, the worst case for a map that is asked once for each session; unix sockets. The client
+One message a session, the worst case for a map that is asked once for each session, or with ``--keep`` all of
+a visit's messages in a few sessions, the best case: real mail lies in between. Unix sockets. The client
 that is known well is 127.0.0.1, whose mail shows a Postfix; the other is ::1, whose mail shows an Exchange.
 Visits go round by round, and the ratios are medians of the rounds' own. The table is a static file that lets
 the same client pass, without a look-up and without a watched share: what any map could reach at most.
@@ -35,21 +36,22 @@ SESSIONS = 10
 MAP = "Wehr with its map"
 
 
-def source(port: int, count: int, message: Path, sessions: int, *, ipv6: bool) -> subprocess.Popen[bytes]:
-    """A load client, one message a session, so many sessions at a time."""
+def source(port: int, count: int, message: Path, *, ipv6: bool, keep: bool) -> subprocess.Popen[bytes]:
+    """A load client with so many sessions at a time, each for one message or (``keep``) for its share."""
     address = ["-6", f"[::1]:{port}"] if ipv6 else [f"127.0.0.1:{port}"]
+    kept = ["-d"] if keep else []
     return subprocess.Popen(
-        ["/usr/sbin/smtp-source", "-s", str(sessions), "-m", str(count), "-F", str(message),
+        ["/usr/sbin/smtp-source", *kept, "-s", str(SESSIONS), "-m", str(count), "-F", str(message),
          "-f", "someone@example.com", "-t", "user@example.org", *address]
     )  # fmt: skip
 
 
-def visit(port: int, count: int, folder: Path) -> float:
+def visit(port: int, count: int, folder: Path, *, keep: bool) -> float:
     """Messages a second of one contender."""
     began = time.perf_counter()
     clients = [
-        source(port, count - count // SHARE, folder / "other", SESSIONS, ipv6=False),
-        source(port, count // SHARE, folder / "exchange", SESSIONS, ipv6=True),
+        source(port, count - count // SHARE, folder / "other", ipv6=False, keep=keep),
+        source(port, count // SHARE, folder / "exchange", ipv6=True, keep=keep),
     ]
     if any(client.wait() for client in clients):
         sys.exit("smtp-source failed")
@@ -126,7 +128,7 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, list[tuple[floa
                         flush=True,
                     )
                     before = cpu_of(pid)
-                    rate = visit(port, args.messages, folder)
+                    rate = visit(port, args.messages, folder, keep=args.keep)
                     drained(mx.folder / "queue")
                     time.sleep(1)  # in which Wehr writes its database
                     cpu = (cpu_of(pid) - before) / args.messages * 1e6
@@ -141,6 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--messages", type=int, default=600, help="of each visit")
+    parser.add_argument("--keep", action="store_true", help="many messages a session")
     parser.add_argument("--json", type=Path, help="write every visit there")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wehr-bench-") as name:

@@ -31,7 +31,7 @@ SESSIONS = 5
 """Of each of the load clients, of which there is one for each message of the mix."""
 KINDS = 4
 """How many kinds of messages: out-of-date Exchange, Exchange Online, Postfix, none."""
-PACE = 50.0
+PACE = 60.0
 """Messages a second when latency is measured."""
 LINE = "A line of an ordinary letter, of which there are many.\n"
 TARGETS = (
@@ -223,16 +223,14 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=300, help="of each kind in a visit")
     parser.add_argument("--size", type=int, default=5120, help="bytes of a message")
     parser.add_argument("--seconds", type=float, default=3, help="for which latency is measured")
-    parser.add_argument("--only", default="", help="names of contenders, with commas between them")
+    parser.add_argument("--only", action="append", default=[], help="name of a contender; may be repeated")
     parser.add_argument("--json", type=Path, help="write every single visit there")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wehr-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # Postfix's own user must reach it
         messages = mix(folder, HERE / "messages.txt", args.size)
-        contenders = [
-            it for it in peers(args.build, folder) if not args.only or it.name in args.only.split(",")
-        ]
+        contenders = [it for it in peers(args.build, folder) if not args.only or it.name in args.only]
         visits = []
         with stand(folder, contenders) as (postfix, ports):
             for port in ports.values():

@@ -107,6 +107,28 @@ def test_the_highest_build_of_the_same_host_counts(trace: list[bytes], build: tu
     assert handover(trace, CLIENT).build == build
 
 
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.tuples(st.integers(0, 2), st.integers(0, 99), st.integers(0, 99))),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_of_any_row_of_stamps_the_highest_counts(stamps: list[tuple[bool, tuple[int, int, int]]]) -> None:
+    """In whatever order and padding the host's numbers come, and whichever of them need not be read in full."""
+    trace = [
+        mapi(build="15.%02d.%04d.%03d" % numbers) if driver else transport(build="15.%d.%d.%d" % numbers)
+        for driver, numbers in stamps
+    ]
+    assert handover(trace, CLIENT).build == max((15, *numbers) for _, numbers in stamps)
+
+
+def test_a_number_in_a_comment_does_not_hide_the_higher_one() -> None:
+    """All numbers of a hop are weighed before it is passed over."""
+    deeper = transport(build="15.1.2507.61").replace(b"(TLS)", b"(TLS; id 15.1.1.1)")
+    assert handover([transport(build="15.1.2176.2"), deeper], CLIENT).build == (15, 1, 2507, 61)
+
+
 CONFIRMED = [
     ("ex1.example.org", Session(client_name="ex1.example.org")),
     ("EX1.EXAMPLE.ORG", Session(client_name="ex1.example.org")),

@@ -59,7 +59,7 @@ class Vulnerability(Struct, frozen=True):
     fixed_released: date | None = None
 
 
-class Assessment(Struct, frozen=True):
+class Assessment(Struct, frozen=True, cache_hash=True):
     """What the catalogue says of one build on one day; a past day knows only what was out by then."""
 
     software: str

@@ -127,6 +127,7 @@ _CANDIDATE = re.compile(
 ).search
 # So are those with the number of Exchange Online, of which a message through it has five.
 _ONLINE = re.compile(rb"id\s+15\.2\d\.").search
+_ID = re.compile(rb"\bid\s+(\d{1,9}(?:\.\d{1,9}){3})(?![.\d])").findall
 
 
 def _exchange(field: bytes) -> _Stamped | None:
@@ -150,6 +151,8 @@ def _lifted(found: _Stamped, deeper: Sequence[bytes]) -> _Stamped:
         text = field[:MAX_FIELD].lower()
         if not any(mark in text for mark in marks):
             continue
+        if found.build is not None and _tells_no_more(text, found.build):
+            continue
         other = _exchange(field)
         if (
             other is not None
@@ -159,6 +162,12 @@ def _lifted(found: _Stamped, deeper: Sequence[bytes]) -> _Stamped:
         ):
             found = _Stamped(found.line, found.stamp, found.software, other.version, other.build)
     return found
+
+
+def _tells_no_more(text: bytes, build: Build) -> bool:
+    """Whether a hop's number is no higher, as nearly always: then it need not be read."""
+    ids = _ID(text)
+    return bool(ids) and max(tuple(map(int, number.split(b"."))) for number in ids) <= build
 
 
 def _marks(stamp: Stamp) -> tuple[bytes, ...]:

@@ -88,7 +88,7 @@ MICROSOFT_FLOORS = (
 """The builds that Exchange Online accepts, by date, as far as they are known."""
 
 
-class Rules(Struct, frozen=True, forbid_unknown_fields=True):
+class Rules(Struct, frozen=True, cache_hash=True, forbid_unknown_fields=True):
     """What a server must meet to go on sending. All that are required must hold."""
 
     require: Annotated[
@@ -122,6 +122,7 @@ EXCHANGE_ONLINE = Rules(require=("floor",))
 """What Exchange Online itself demands, and nothing more."""
 
 
+@lru_cache(maxsize=1024)
 def complies(assessment: Assessment, rules: Rules, day: date) -> Compliance:
     """Whether the build meets the rules on the day; the first rule that says no speaks for all."""
     if Note.NEWER_THAN_CATALOGUE in assessment.notes:
