@@ -117,7 +117,9 @@ def test_the_highest_build_of_the_same_host_counts(trace: list[bytes], build: tu
 def test_of_any_row_of_stamps_the_highest_counts(stamps: list[tuple[bool, tuple[int, int, int]]]) -> None:
     """In whatever order and padding the host's numbers come, and whichever of them need not be read in full."""
     trace = [
-        mapi(build="15.%02d.%04d.%03d" % numbers) if driver else transport(build="15.%d.%d.%d" % numbers)
+        mapi(build="15.{:02}.{:04}.{:03}".format(*numbers))
+        if driver
+        else transport(build="15.{}.{}.{}".format(*numbers))
         for driver, numbers in stamps
     ]
     assert handover(trace, CLIENT).build == max((15, *numbers) for _, numbers in stamps)
