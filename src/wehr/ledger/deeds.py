@@ -42,15 +42,18 @@ def pause(
     by: str,
     now: float,
     quota: int,
+    ident: str = "",
 ) -> Pause:
     """Stop the clocks of a tenant, or of one server, whose tenant counts then; from now on without ``start``.
 
+    With an ``ident`` of one's own, what is asked twice is done once.
+
     Raises:
         QuotaExceeded: it needs more days than are left.
-        ValueError: it cannot be: in the past, too long, or without a reason.
+        ValueError: it cannot be: in the past, too long, without a reason, or there already.
     """
     new = Pause(
-        secrets.token_hex(4),
+        ident or secrets.token_hex(4),
         server.key.tenant if server else tenant,
         now if start is None else start,
         days,
@@ -76,20 +79,24 @@ def extend_pause(
     now: float,
     quota: int,
     sees: Sees = everybody,
+    was: int | None = None,
 ) -> Pause:
     """Make a pause longer by some days.
+
+    With ``was``, the days that it is thought to have, what is asked twice is done once.
 
     Raises:
         NotThere: there is none with this id.
         QuotaExceeded: it needs more days than are left.
-        ValueError: it has ended, or would be too long.
+        ValueError: it has ended, would be too long, or has other days than ``was``.
     """
     detail: Detail = {"id": pause_id, "days": days, **({"why": why} if why else {})}
     event = Event(now, "pause-extended", actor=by, detail=detail)
     event = _with_server(event, store, _find(store.pauses(), pause_id, sees))
 
     def change(old: tuple[Pause, ...]) -> tuple[Pause, ...]:
-        _find(old, pause_id, sees)
+        if was not in (None, _find(old, pause_id, sees).days):
+            raise ValueError(f"somebody else has changed the pause {pause_id!r}")
         return pauses.extend(old, pause_id, days, now, quota)
 
     return _find(store.change_pauses(change, event), pause_id, sees)
@@ -134,13 +141,15 @@ def exempt(
     by: str,
     now: float,
     ref: str = "",
+    ident: str = "",
 ) -> tuple[str, Exemption]:
     """Leave alone who meets all conditions that are named; gives the exemption and its id.
 
     ``ref`` is the server that it is made for, where it is for one, so that the event is found with it.
+    With an ``ident`` of one's own, what is asked twice is done once.
 
     Raises:
-        ValueError: it names nobody, ends before it begins, or has no reason.
+        ValueError: it names nobody, ends before it begins, has no reason, or is there already.
     """
     exemption = Exemption(
         datetime.fromtimestamp(now, UTC),
@@ -152,7 +161,9 @@ def exempt(
         tenant,
         by,
     )
-    ident = secrets.token_hex(4)
+    if ident and ident in store.exemptions():
+        raise ValueError(f"there is an exemption {ident!r} already")
+    ident = ident or secrets.token_hex(4)
     detail: Detail = {
         "id": ident,
         "network": exemption.network,

@@ -9,12 +9,13 @@ from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from wehr.evidence import format_build
 from wehr.evidence.build import Build
 from wehr.web.languages import LANGUAGES, N_, translations
 from wehr.web.static import static_url
+from wehr.web.words import Value, Words
 
 
 class Renderer:
@@ -55,7 +56,14 @@ def _environment(language: str) -> Environment:
     )
     environment.globals.update(static=static_url, language=language, languages=LANGUAGES)
     environment.filters.update(
-        when=_when, day=_day, number=_number, build=_build, minutes=_minutes, iso=_iso, clock=_clock
+        when=_when,
+        day=_day,
+        number=_number,
+        build=_build,
+        minutes=_minutes,
+        iso=_iso,
+        clock=_clock,
+        said=_said,
     )
     return environment
 
@@ -117,3 +125,18 @@ def _minutes(context: Context, value: int | None) -> str:
     if value is None:
         return ""
     return translations(context["language"]).gettext(N_("%(minutes)s min/h")) % {"minutes": value}
+
+
+@pass_context
+def _said(context: Context, words: Words) -> Markup:
+    """A sentence; what stands in its places is escaped like everything else."""
+
+    def shown(value: Value) -> str:
+        if isinstance(value, datetime):
+            return _when(context, value)
+        if isinstance(value, date):
+            return _day(context, value)
+        return _number(context, value) if isinstance(value, int) else value
+
+    text = escape(translations(context["language"]).gettext(words.text))
+    return text % {name: shown(value) for name, value in words.values.items()}

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -115,6 +115,10 @@ class Visit:
         """
         quoted = {part: quote(value, safe="") for part, value in parts.items()}
         return self._paths[name].format_map(quoted)
+
+    def here(self, **changes: str) -> str:
+        """This page with some parameters after the question mark set to others."""
+        return f"?{urlencode({**self.query, **changes})}"
 
     def redirect(self, name: str, **parts: str) -> Response:
         """After something was done: see another page (303)."""
