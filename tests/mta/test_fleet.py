@@ -138,7 +138,7 @@ def test_a_first_detection_is_in_force_on_all(
     A node that had not heard of it would detect the server itself then, and report only.
     """
     postfix.require_postfix()
-    monkeypatch.setattr("wehr.service.memory._CLOCK_MOST", 1e9)  # the nodes' clocks are set
+    monkeypatch.setattr("wehr.service.clock_watch._MOST", 1e9)  # the nodes' clocks are set
     with ExitStack() as stack:
         fleet: list[tuple[Receiver, Postfix]] = []
         for host in HOSTS:

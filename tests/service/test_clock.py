@@ -71,7 +71,7 @@ def test_a_clock_that_differs_from_the_databases_refuses_nobody(
     tmp_path: Path, postgres: Cluster, off: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In either direction; when it is right again, it enforces again."""
-    monkeypatch.setattr("wehr.service.memory._CLOCK_SECONDS", 0.0)
+    monkeypatch.setattr("wehr.service.clock_watch._SECONDS", 0.0)
     name = f"clock-{uuid.uuid4().hex}"
     url = postgres.create(name)
     try:
@@ -87,7 +87,7 @@ def test_a_clock_that_differs_from_the_databases_refuses_nobody(
 
 def test_a_clock_set_back_never_lowers_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set back by weeks, even over a restart: nobody is refused, but the stage that is recorded stays."""
-    monkeypatch.setattr("wehr.service.memory._CLOCK_SECONDS", 0.0)
+    monkeypatch.setattr("wehr.service.clock_watch._SECONDS", 0.0)
     start = 1_790_000_000.0
     url = f"sqlite:///{tmp_path}/wehr.sqlite"
 

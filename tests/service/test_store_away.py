@@ -153,14 +153,14 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_carrying(
 ) -> None:
     """It is told, and the journal is carried in at the next try."""
     with receiver(tmp_path, time.time(), "enforce", AT_ONCE) as wehr:
-        memory, failed = wehr.service.memory, threading.Event()
+        node, failed = wehr.service.node, threading.Event()
 
         def fail(*_: object) -> None:
             failed.set()
             raise ValueError("made up")
 
         with monkeypatch.context() as patch:
-            patch.setattr(memory._carrier, "step", fail)
+            patch.setattr(node._carrier, "step", fail)
             assert failed.wait(20)
             assert ask(wehr) == "550"
         until(lambda: stored(f"sqlite:///{tmp_path}/wehr.sqlite") == 1)
@@ -168,8 +168,8 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_carrying(
 
 def _run_inside(wehr: Receiver, statement: str) -> None:
     """Run a statement on the node's own connection, in the one thread that it belongs to."""
-    memory = wehr.service.memory
-    store = memory._carrier.store
+    node = wehr.service.node
+    store = node._carrier.store
     assert store is not None
 
     def run() -> None:
@@ -177,7 +177,7 @@ def _run_inside(wehr: Receiver, statement: str) -> None:
         connection.driver_connection.execute(statement)  # type: ignore[union-attr]
         connection.close()
 
-    asyncio.run_coroutine_threadsafe(memory._in_thread(run), wehr.loop).result(30)
+    asyncio.run_coroutine_threadsafe(node._thread.run(run), wehr.loop).result(30)
 
 
 def test_a_node_starts_from_its_snapshot(

@@ -91,7 +91,7 @@ class Metrics:
 
     def _own(self) -> Iterator[Family]:
         service = self._service
-        memory = service.memory.figures()
+        node = service.node.figures()
         number = self._number
 
         def single(name: str, text: str, value: float, *, counter: bool = False) -> Family:
@@ -110,11 +110,11 @@ class Metrics:
         )
         yield from _of_doors(service.doors, number)
         yield single("wehr_servers_known", "Servers in memory.", len(service.memory.ledger))
-        yield single("wehr_store_away", "1 while the store cannot be used.", memory.away)
-        yield single("wehr_journal_bytes", "Bytes of the journal, carried in or not.", memory.journal_bytes)
-        yield single("wehr_carried", "Messages carried into the store.", memory.carried, counter=True)
+        yield single("wehr_store_away", "1 while the store cannot be used.", node.away)
+        yield single("wehr_journal_bytes", "Bytes of the journal, carried in or not.", node.journal_bytes)
+        yield single("wehr_carried", "Messages carried into the store.", node.carried, counter=True)
         yield single(
-            "wehr_history_lost", "Messages of which only sums were kept.", memory.condensed, counter=True
+            "wehr_history_lost", "Messages of which only sums were kept.", node.condensed, counter=True
         )
         yield single(
             "wehr_doubt", "1 while nobody is refused, for want of certainty.", bool(service.memory.doubt)

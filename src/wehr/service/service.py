@@ -23,6 +23,7 @@ from wehr.service.listeners import PUBLIC, WEB, Listeners
 from wehr.service.logs import RateLimited
 from wehr.service.memory import Memory
 from wehr.service.metrics import Metrics
+from wehr.service.node import Node
 from wehr.service.outgoing import Outgoing, check_chats
 from wehr.service.smtp import trial, trial_gate
 from wehr.service.state_folder import StartError, StateFolder
@@ -69,7 +70,8 @@ class Service:
         self.addresses: list[str] = []
         self.pages: list[str] = []
         self.outgoing = Outgoing()
-        self.memory = Memory(config, folder, self.clock, worker, self._judge_anew)
+        self.memory = Memory(config, self._judge_anew)
+        self.node = Node(config, folder, self.clock, worker, self.memory)
         self._sockets = sockets
         self._worker = worker
         self._warn = RateLimited(clock, log.warning)
@@ -111,8 +113,8 @@ class Service:
             raise StartError(str(error)) from None
         fixed = tuple(name for name in _FIXED if _fixed(config, name) != _fixed(self.config, name))
         self.config = config
-        self.memory.configure(config)
-        await self.memory.note(catalogue, self.clock())
+        self.node.configure(config)
+        await self.node.note(catalogue, self.clock())
         self._catalogue = catalogue
         self._judge_anew()
         return fixed
@@ -124,9 +126,9 @@ class Service:
     async def _start(self) -> None:
         check_chats(self.config.notices)
         self._catalogue = self._load_catalogue(self.config)
-        self._closing.push_async_callback(self.memory.stop)
-        await self.memory.start()
-        await self.memory.note(self._catalogue, self.clock())
+        self._closing.push_async_callback(self.node.stop)
+        await self.node.start()
+        await self.node.note(self._catalogue, self.clock())
         self.gate = Gate(
             self._setting(),
             self.memory.ledger,
@@ -154,7 +156,7 @@ class Service:
             post.start()
 
     def _record(self, entry: Entry) -> None:
-        self.memory.record(entry)
+        self.node.record(entry)
         decision = entry.decision
         if decision.action is not Action.ACCEPT and (decision.enforced or decision.simulated):
             _tell(entry)
