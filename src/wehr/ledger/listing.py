@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import partial
 from heapq import merge
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeVar, TypeVarTuple, cast
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +24,8 @@ from wehr.ledger.report import Basis, judge
 from wehr.ledger.state import ServerState
 from wehr.policy import ServerKey
 
+_T = TypeVar("_T")
+_Given = TypeVarTuple("_Given")
 _BREATH: Final = 64
 """Servers between two breaths."""
 _RUN: Final = 4096
@@ -137,7 +139,7 @@ _Place = tuple[float, str, str]
 
 
 class Listing:
-    """All servers at one moment. Nothing in it changes, so any thread may ask it.
+    """All servers at one moment. What it says never changes, so any thread may ask it.
 
     Args:
         servers: all servers with their states, as ``basis.ledger`` holds them.
@@ -164,6 +166,14 @@ class Listing:
             lines.append(_line(ref, key, state, names.get(ref, ""), basis))
         self.lines: tuple[Line, ...] = tuple(lines)
         self._orders: dict[Sort, list[Line]] = {}
+        self._made: dict[object, object] = {}
+
+    def once(self, make: Callable[["Listing", *_Given], _T], *given: *_Given) -> _T:
+        """What ``make(listing, *given)`` gives, made when first asked for: it is the same for all who ask."""
+        key = (make, *given)
+        if key not in self._made:
+            self._made[key] = make(self, *given)
+        return cast("_T", self._made[key])
 
     @property
     def orders(self) -> tuple[Sort, ...]:

@@ -48,6 +48,8 @@ async def open_pages(
     for name, site in ((WEB, partial(operators_site, provider=provider)), (PUBLIC, public_site)):
         if sockets.get(name):
             await _serve(site(house, settings), sockets[name], closing)
+    if sockets.get(WEB):
+        closing.callback(asyncio.create_task(house.keep_listing()).cancel)
 
 
 class _Server(uvicorn.Server):

@@ -93,6 +93,10 @@ class House:
         """
         return await self._listings.get()
 
+    async def keep_listing(self) -> None:
+        """Have a listing ready for whoever comes, until this is cancelled."""
+        await self._listings.keep()
+
     async def report(self, refs: Sequence[str]) -> list[tuple[ServerRow, ReportRow]]:
         """The report on some servers as they are now, in the order given; those that are gone are left out.
 

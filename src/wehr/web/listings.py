@@ -3,21 +3,24 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
 
-from wehr.ledger import Store
+from wehr.ledger import LedgerError, Store
 from wehr.ledger.listing import Listing, Sort
 from wehr.ledger.report import Basis
 from wehr.ledger.selecting import client_names
 from wehr.web.source import Present, Source
-from wehr.web.stores import Stores
+from wehr.web.stores import Busy, Stores
 
 _QUICK: Final = 0.25
 """Seconds: what takes less is made anew for every page, and a page waits for it."""
 _SHARE: Final = 20
 """A slow listing is made anew when it is this many times older than it took: a twentieth of one core."""
+_OLDEST: Final = 300.0
+"""Seconds: where nobody looks one is made anew so often, so that whoever comes finds none of yesterday."""
 _BREATH: Final = 0.0002
 """Seconds that others are given now and then: so a message waits a moment at most, not for a whole slice."""
 
@@ -53,12 +56,20 @@ class Listings:
         if made is None or made.took < _QUICK:
             return (await asyncio.shield(self._make())).listing
         if time.monotonic() - made.at > _SHARE * made.took or not _same(made.present, self._source.present()):
-            self._make().add_done_callback(_forget)
+            self._make()
         return made.listing
+
+    async def keep(self) -> None:
+        """Have one ready, from now until this is cancelled: that of a large fleet takes seconds to make."""
+        while True:
+            with suppress(LedgerError, Busy):
+                await self.get()
+            await asyncio.sleep(_OLDEST)
 
     def _make(self) -> asyncio.Task[_Made]:
         if self._making is None or self._making.done():
             self._making = asyncio.get_running_loop().create_task(self._sweep())
+            self._making.add_done_callback(_forget)
         return self._making
 
     async def _sweep(self) -> _Made:
@@ -73,7 +84,7 @@ class Listings:
             for key, state in servers:
                 copy.merge(key, state)
             basis = Basis(copy, present.catalogue, present.policy, present.holds, now)
-            breathe = _breathe if len(servers) > 1000 else lambda: None
+            breathe = self._breathe if len(servers) > 1000 else lambda: None
             listing = Listing(servers, basis, secret, names, breathe)
             listing.sort(orders)
             return listing
@@ -83,13 +94,14 @@ class Listings:
         self._made = _Made(listing, present, time.monotonic(), time.monotonic() - started)
         return self._made
 
+    def _breathe(self) -> None:
+        if self._stores.closed:
+            raise Busy
+        time.sleep(_BREATH)
+
 
 def _names(store: Store) -> tuple[bytes, Mapping[str, str]]:
     return store.secret, client_names(store)
-
-
-def _breathe() -> None:
-    time.sleep(_BREATH)
 
 
 def _same(one: Present, other: Present) -> bool:
@@ -97,6 +109,6 @@ def _same(one: Present, other: Present) -> bool:
 
 
 def _forget(task: asyncio.Task[_Made]) -> None:
-    """Nobody waits for it; the next page makes another."""
+    """Who waited for it may be gone; the next page makes another."""
     if not task.cancelled():
         task.exception()

@@ -38,6 +38,8 @@ class Stores:
         self._own = threading.local()
         self._open: list[Store] = []
         self._waiting = 0
+        self.closed = False
+        """Whether what takes long should give up."""
 
     async def ask(self, question: Callable[[Store], T]) -> T:
         """What ``question`` answers, called with an open store.
@@ -64,6 +66,7 @@ class Stores:
 
     def close(self) -> None:
         """Let what is being answered be answered, and close the stores."""
+        self.closed = True
         self._threads.shutdown(cancel_futures=True)
         for store in self._open:
             store.close()

@@ -115,9 +115,7 @@ def _before(coming: Coming, end: float) -> Coming:
 
 
 async def _home(visit: Visit) -> Response:
-    listing = await visit.house.listing()
-    tenants = visit.visitor.tenants
-    summary = await visit.house.work(lambda: summarize(listing, tenants))
+    summary = await _summary(visit)
     present, now = visit.house.present, visit.house.now()
     nodes = await visit.house.ask(nodes_of)
     days = await _days(visit)
@@ -139,6 +137,12 @@ async def _home(visit: Visit) -> Response:
         series=SERIES,
         days_ahead=_DAYS,
     )
+
+
+async def _summary(visit: Visit) -> Summary:
+    listing = await visit.house.listing()
+    tenants = visit.visitor.tenants
+    return await visit.house.work(lambda: listing.once(summarize, tenants))
 
 
 async def _days(visit: Visit) -> list[tuple[datetime, tuple[int, ...]]]:
@@ -168,9 +172,7 @@ async def _messages_chart(visit: Visit) -> Response:
 
 
 async def _products_chart(visit: Visit) -> Response:
-    listing = await visit.house.listing()
-    tenants = visit.visitor.tenants
-    summary = await visit.house.work(lambda: summarize(listing, tenants))
+    summary = await _summary(visit)
     bars = {
         name: (charts.REFUSED if late == count else charts.DELAYED if late else charts.TAKEN, count)
         for name, count, late in reversed(summary.products)

@@ -22,7 +22,7 @@ async def _metrics(visit: Visit) -> Response:
     families = [*visit.house.source.measures()]
     try:
         listing = await visit.house.listing()
-        families += await visit.house.work(lambda: servers(listing))
+        families += await visit.house.work(lambda: listing.once(servers))
     except (LedgerError, Busy):
         pass  # that the store is away is one of the figures
     return Response(exposition(families), headers={"Content-Type": _KIND})
