@@ -1,5 +1,6 @@
 """The doors that are closed by default: opened by their tables, by one worker or several."""
 
+import asyncio
 import hashlib
 import socket
 from pathlib import Path
@@ -8,8 +9,9 @@ import http_asking
 import pytest
 from http_asking import post
 from postfix import free_port
-from running import configuration, process, until
+from running import configuration, process, receiver, until
 
+from wehr.doors.door import Door
 from wehr.doors.line.client import ask
 from wehr.service.config import ConfigError, parse
 from wehr.service.doors import DOORS
@@ -61,6 +63,22 @@ def test_without_their_tables_only_the_milter_listens(tmp_path: Path) -> None:
         assert {name: len(listeners.sockets[name]) for name in DOORS if listeners.sockets[name]} == {
             "milter": 2
         }
+
+
+def test_all_doors_drain_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wehr stops as soon as the slowest has: none waits with hanging up until another has."""
+    opened = "\n".join(f'{name}.socket = "{name}.sock"' for name in ("line", "http", "policy_service"))
+    together, drain = asyncio.Barrier(4), Door.close
+
+    async def close(door: Door) -> None:
+        async with asyncio.timeout(10):
+            await together.wait()
+        await drain(door)
+
+    monkeypatch.setattr(Door, "close", close)
+    with receiver(tmp_path, 1_791_000_000.0, "report", opened) as running:
+        assert len(running.service.doors) == 4
+    assert not list(tmp_path.glob("*.sock"))
 
 
 def test_an_address_that_is_taken_names_its_key(tmp_path: Path) -> None:

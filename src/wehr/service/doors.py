@@ -1,5 +1,6 @@
 """The doors, opened in front of one gate."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -52,7 +53,8 @@ async def open_doors(
     Raises:
         StartError: a file that a door needs cannot be used.
     """
-    doors = {}
+    doors: dict[str, Door] = {}
+    closing.push_async_callback(_close, doors)
     for name, kind in DOORS.items():
         if not sockets.get(name):
             continue
@@ -68,10 +70,14 @@ async def open_doors(
             partial(_tell, warn, name),
             **_own(table, config, folder),
         )
-        closing.push_async_callback(door.close)
         for listener in sockets[name]:
             await door.listen_on(listener)
     return doors
+
+
+async def _close(doors: Mapping[str, Door]) -> None:
+    """Close them side by side: each may take the same few seconds to answer what is under way."""
+    await asyncio.gather(*(door.close() for door in doors.values()))
 
 
 def _own(table: object, config: Config, folder: Path) -> dict[str, Any]:
