@@ -14,6 +14,7 @@ from wehr.evidence.build import parse_build
 from wehr.evidence.types import Relation
 from wehr.policy import Mode, Policy, Reason, Scope, Stop, decide
 from wehr.policy.explain import explain
+from wehr.policy.phrases import encoded
 from wehr.policy.selection import LadderRule
 from wehr.policy.types import Action
 
@@ -129,7 +130,7 @@ def test_an_explanation_is_a_json_value():
     decision, _ = explained(95)
     items = explain(decision, None, None, None, policy=Policy(), now=START)
 
-    assert msgspec.json.decode(msgspec.json.encode(items)) == [
+    assert msgspec.json.decode(msgspec.json.encode(items, enc_hook=encoded)) == [
         {"topic": "decision", "heading": "Decision", "text": items[0].text}
     ]
 

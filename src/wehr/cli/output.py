@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from wehr.policy.phrases import encoded
+
 _PIPE_WIDTH = 200
 
 
@@ -19,7 +21,7 @@ class BadUse(Exception):
 
 def print_json(value: object) -> None:
     """Print one JSON document on one line; dates and times as ISO 8601."""
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(value, enc_hook=encoded).decode() + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -11,6 +11,7 @@ from wehr.cli.times import iso
 from wehr.evidence import Relation
 from wehr.ledger import ServerRow
 from wehr.ledger.report import ReportRow
+from wehr.policy.phrases import encoded
 
 
 @click.group("server")
@@ -75,7 +76,7 @@ def _show(row: ServerRow, stored: Stored, limit: int, *, as_json: bool) -> None:
         changes = [{**msgspec.to_builtins(event), "at": iso(event.at)} for event in events]
         print_json({"server": report, "evidence": row.line, "events": changes, "messages": messages})
         return
-    facts = msgspec.to_builtins(report)
+    facts = msgspec.to_builtins(report, enc_hook=encoded)
     print_table(
         report.server_fqdn, ("", ""), ((key.replace("_", " "), _text(value)) for key, value in facts.items())
     )

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from wehr.ledger.report import ReportRow
+from wehr.policy.phrases import encoded
 
 FIELDS: Final = ReportRow.__struct_fields__
 
@@ -86,7 +87,7 @@ def _flat(value: object) -> object:
 
 
 def _plain(row: ReportRow) -> list[object]:
-    return list(msgspec.to_builtins(row).values())
+    return list(msgspec.to_builtins(row, enc_hook=encoded).values())
 
 
 def cell(value: object) -> object:

@@ -17,6 +17,7 @@ from wehr.policy import Action, Episode, Holds, Policy, ServerKey, Standing, com
 from wehr.policy.compliance import Compliance
 from wehr.policy.cure import least_accepted
 from wehr.policy.ladder import Stage, stage_at
+from wehr.policy.phrases import Phrase
 from wehr.policy.timeline import Dates, dates
 from wehr.policy.types import Stop
 
@@ -54,6 +55,7 @@ class ReportRow(Struct, frozen=True):
     rule: str
     """The rule of the policy that says so, and why."""
     why: str
+    """A `Phrase`, which JSON takes with `phrases.encoded`."""
     stage: int
     throttle_rate: int
     """Minutes per hour of the present stage."""
@@ -167,7 +169,7 @@ def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> R
         state=assessment.state if assessment else State.UNKNOWN,
         out_of_date=out_of_date,
         rule=verdict.rule if verdict else "",
-        why=verdict.why if verdict else "shows no build",
+        why=verdict.why if verdict else Phrase("shows no build"),
         stage=judged.stage,
         throttle_rate=judged.rates.throttle,
         block_rate=judged.rates.block,

@@ -4,6 +4,7 @@ A rule answers yes, no or cannot tell. All rules that are required must hold; no
 so a server is out of compliance only if one says no.
 """
 
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import lru_cache
@@ -13,20 +14,34 @@ from msgspec import Meta, Struct
 
 from wehr.catalogue.types import Assessment, Note, State
 from wehr.evidence.build import Build, format_build, parse_build
+from wehr.policy.phrases import Phrase, Value, joined
 
+_PLACE = re.compile(r"%\((\w+)\)s")
 RuleName = Literal["supported", "current", "floor", "not-exploited"]
 
 
 class Compliance(Struct, frozen=True, gc=False):
     """Whether a build may go on sending, and by which rule. ``ok`` None: it cannot be told.
 
-    ``why`` is one clause for people, ``since`` the day from which the rule has not held.
+    ``since`` is the day from which the rule has not held. What ``why`` is made of is kept: ``text`` and the
+    ``values`` in the order of its places.
     """
 
     ok: bool | None
     rule: str
-    why: str
+    text: str
     since: date | None = None
+    values: tuple[Value, ...] = ()
+
+    @property
+    def why(self) -> Phrase:
+        """One clause for people. Made when somebody looks at it, for messages are decided on without."""
+        return _clause(self.text, self.values)
+
+
+@lru_cache(maxsize=1024)
+def _clause(text: str, values: tuple[Value, ...]) -> Phrase:
+    return Phrase(text, dict(zip(_PLACE.findall(text), values, strict=True)))
 
 
 class Floor(Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,9 +152,14 @@ def complies(assessment: Assessment, rules: Rules, day: date) -> Compliance:
         if answer.ok is False:
             return answer
         unsure = unsure or (answer if answer.ok is None else None)
-    return unsure or Compliance(
-        True, "all", f"meets {', '.join(rules.require) or 'every rule, for none is set'}"
-    )
+    return unsure or _met(rules.require)
+
+
+@lru_cache(maxsize=64)
+def _met(rules: tuple[RuleName, ...]) -> Compliance:
+    if not rules:
+        return Compliance(True, "all", "meets every rule, for none is set")
+    return Compliance(True, "all", "meets %(rules)s", None, (joined(", ", map(Phrase, rules)),))
 
 
 def floor_for(software: str, build: Build, rules: Rules, day: date) -> Floor | None:
@@ -174,8 +194,11 @@ def _supported(assessment: Assessment, _rules: Rules, _day: date) -> Compliance:
     if Note.ESU in assessment.notes and assessment.esu_available:
         return Compliance(True, "supported", "gets paid (ESU) security updates")
     since = assessment.unsupported_since
-    ended = f", since {since}" if since else ""
-    return Compliance(False, "supported", f"gets no public security updates any more{ended}", since)
+    if since is None:
+        return Compliance(False, "supported", "gets no public security updates any more")
+    return Compliance(
+        False, "supported", "gets no public security updates any more, since %(day)s", since, (since,)
+    )
 
 
 def _current(assessment: Assessment, rules: Rules, day: date) -> Compliance:
@@ -188,15 +211,19 @@ def _current(assessment: Assessment, rules: Rules, day: date) -> Compliance:
     missing = min((update for update in wanted if update.certain), key=lambda it: it.released, default=None)
     if missing:
         since = missing.released + timedelta(days=rules.grace_days + 1)
-        why = f"{missing.name} is missing, out since {missing.released}"
-        return Compliance(False, "current", why, since)
+        told = (missing.name, missing.released)
+        return Compliance(False, "current", "%(update)s is missing, out since %(day)s", since, told)
     if assessment.product_supported and not assessment.branch_supported:
         ended = assessment.unsupported_since
         if ended is None or ended < due:
             return Compliance(False, "current", "its branch gets no security updates any more", ended)
     if wanted:
-        return Compliance(None, "current", f"the stamp does not show whether {wanted[0].name} is installed")
-    return Compliance(True, "current", f"no security update is missing for over {rules.grace_days} days")
+        unsure = (wanted[0].name,)
+        return Compliance(
+            None, "current", "the stamp does not show whether %(update)s is installed", None, unsure
+        )
+    grace = (rules.grace_days,)
+    return Compliance(True, "current", "no security update is missing for over %(days)s days", None, grace)
 
 
 def _floor(assessment: Assessment, rules: Rules, day: date) -> Compliance:
@@ -204,24 +231,38 @@ def _floor(assessment: Assessment, rules: Rules, day: date) -> Compliance:
     if floor is None:
         return Compliance(True, "floor", "no least build is set for it")
     if not floor.least:
-        return Compliance(False, "floor", f"no build of {floor.builds} is accepted any more", floor.since)
+        none = (floor.builds,)
+        return Compliance(False, "floor", "no build of %(builds)s is accepted any more", floor.since, none)
+    least = (floor.least,)
     if assessment.build < _numbers(floor.least):
-        return Compliance(False, "floor", f"below the least build accepted, {floor.least}", floor.since)
-    return Compliance(True, "floor", f"at or above the least build accepted, {floor.least}")
+        return Compliance(False, "floor", "below the least build accepted, %(least)s", floor.since, least)
+    return Compliance(True, "floor", "at or above the least build accepted, %(least)s", None, least)
 
 
 def _not_exploited(assessment: Assessment, _rules: Rules, day: date) -> Compliance:
     holes = [hole for hole in assessment.vulnerabilities if hole.exploited and hole.exploited <= day]
     certain = sorted((hole for hole in holes if hole.certain), key=lambda hole: str(hole.exploited))
-    if certain:
-        sure = certain[0]
-        fixed = f", fixed in {format_build(sure.fixed_in)}" if sure.fixed_in else ""
+    if not holes:
+        return Compliance(True, "not-exploited", "has no hole known to be exploited")
+    if not certain:
+        unsure = (holes[0].cve,)
         return Compliance(
-            False, "not-exploited", f"has {sure.cve}, known to be exploited{fixed}", sure.exploited
+            None, "not-exploited", "the stamp does not show whether %(hole)s is fixed", None, unsure
         )
-    if holes:
-        return Compliance(None, "not-exploited", f"the stamp does not show whether {holes[0].cve} is fixed")
-    return Compliance(True, "not-exploited", "has no hole known to be exploited")
+    sure = certain[0]
+    if not sure.fixed_in:
+        known = (sure.cve,)
+        return Compliance(
+            False, "not-exploited", "has %(hole)s, known to be exploited", sure.exploited, known
+        )
+    fixed = (sure.cve, format_build(sure.fixed_in))
+    return Compliance(
+        False,
+        "not-exploited",
+        "has %(hole)s, known to be exploited, fixed in %(build)s",
+        sure.exploited,
+        fixed,
+    )
 
 
 _RULES: dict[str, Callable[[Assessment, Rules, date], Compliance]] = {

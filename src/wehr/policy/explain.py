@@ -1,6 +1,6 @@
 """Why a message was treated as it was, for people: one text for every surface."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from wehr.policy.compliance import Rules, complies, floor_for
 from wehr.policy.cure import least_accepted
 from wehr.policy.decide import best_shown
 from wehr.policy.ladder import Ladder, stage_at, steps
+from wehr.policy.phrases import Phrase, Value, joined
 from wehr.policy.policy import Policy
 from wehr.policy.replies import SOFTWARE, TABLE
 from wehr.policy.timeline import dates
@@ -23,18 +24,26 @@ from wehr.policy.windows import HOUR, Window, window
 _SHOWN = 5
 
 _NOTES = {
-    Note.IN_BETWEEN: "between two known builds, counted as the lower",
-    Note.BELOW_FIRST: "below the first known build of its branch, counted as that",
-    Note.NEWER_THAN_CATALOGUE: "newer than the catalogue",
-    Note.CANNOT_TELL: "a stamp of this kind does not show every update",
-    Note.ESU: "has paid (ESU) updates",
-    Note.UNKNOWN_BRANCH: "its branch is not in the catalogue",
-    Note.UNKNOWN_PRODUCT: "its product is not in the catalogue",
+    Note.IN_BETWEEN: Phrase("between two known builds, counted as the lower"),
+    Note.BELOW_FIRST: Phrase("below the first known build of its branch, counted as that"),
+    Note.NEWER_THAN_CATALOGUE: Phrase("newer than the catalogue"),
+    Note.CANNOT_TELL: Phrase("a stamp of this kind does not show every update"),
+    Note.ESU: Phrase("has paid (ESU) updates"),
+    Note.UNKNOWN_BRANCH: Phrase("its branch is not in the catalogue"),
+    Note.UNKNOWN_PRODUCT: Phrase("its product is not in the catalogue"),
+}
+_VERDICTS = {
+    True: Phrase("In compliance"),
+    False: Phrase("Out of compliance"),
+    None: Phrase("Cannot be told"),
 }
 
 
 class Item(Struct, frozen=True):
-    """One paragraph of an explanation. ``topic`` names it to programs and never changes."""
+    """One paragraph of an explanation. ``topic`` names it to programs and never changes.
+
+    ``text`` is a `Phrase`, which JSON takes with `phrases.encoded`.
+    """
 
     topic: str
     heading: str
@@ -82,10 +91,7 @@ def explain(
         if server and key and stage.minutes and not stopped(stops, now):
             hours = (int(now // HOUR), int(now // HOUR) + 1)
             stretches = (window(key, server, hour, stage.throttle, stage.block) for hour in hours)
-            texts = [_opening(one) for one in stretches]
-            found.append(
-                Item("windows", "Windows (UTC)", f"This hour: {texts[0]}. The next hour: {texts[1]}.")
-            )
+            found.append(Item("windows", "Windows (UTC)", _windows(*map(_opening, stretches))))
         least = None
         if catalogue is not None:
             least = least_accepted(catalogue, shown.software, shown.build, policy.compliance, day)
@@ -93,121 +99,179 @@ def explain(
     return tuple(found)
 
 
-def _evidence(sighting: Sighting) -> str:
-    software = SOFTWARE.get(sighting.software, sighting.software)
-    build = f" {format_build(sighting.build)}" if sighting.build else ", no build"
+def _evidence(sighting: Sighting) -> Phrase:
+    named = sighting.software in SOFTWARE
+    software = Phrase(SOFTWARE[sighting.software]) if named else sighting.software
+    if sighting.build:
+        shown = joined(" ", (software, format_build(sighting.build)))
+    else:
+        shown = Phrase("%(software)s, no build", {"software": software})
     if sighting.relation is Relation.NONE and sighting.build:
-        return f"refused before its headers, by what {sighting.name} had shown: {software}{build}"
-    name = f"; calls itself {sighting.name} ({sighting.confidence})" if sighting.name else ""
-    line = f". Received: {sighting.line}" if sighting.line else ""
-    return f"{software}{build}, {sighting.relation.replace('_', ' ')}{name}{line}"
+        return Phrase(
+            "refused before its headers, by what %(name)s had shown: %(shown)s",
+            {"name": sighting.name, "shown": shown},
+        )
+    text = joined(", ", (shown, Phrase(sighting.relation.replace("_", " "))))
+    if sighting.name:
+        told = {"text": text, "name": sighting.name, "confidence": Phrase(sighting.confidence)}
+        text = Phrase("%(text)s; calls itself %(name)s (%(confidence)s)", told)
+    return joined(". Received: ", (text, sighting.line)) if sighting.line else text
 
 
-def _assessed(assessment: Assessment) -> str:
-    return "; ".join(_assessed_parts(assessment)) + "."
+def _assessed(assessment: Assessment) -> Phrase:
+    return joined("; ", _assessed_parts(assessment), ".")
 
 
-def _assessed_parts(assessment: Assessment) -> Iterator[str]:
+def _assessed_parts(assessment: Assessment) -> Iterator[Phrase]:
     parts = (assessment.product or assessment.software, assessment.branch, assessment.update)
-    name = " ".join(part for part in parts if part)
-    yield f"{name} ({format_build(assessment.build)}) is {assessment.state}"
+    yield Phrase(
+        "%(product)s (%(build)s) is %(state)s",
+        {
+            "product": " ".join(part for part in parts if part),
+            "build": format_build(assessment.build),
+            "state": Phrase(assessment.state),
+        },
+    )
     if assessment.released:
-        yield f"released {assessment.released}"
+        yield Phrase("released %(day)s", {"day": assessment.released})
     if assessment.state is State.UNSUPPORTED and assessment.unsupported_since:
-        yield f"without support since {assessment.unsupported_since}"
+        yield Phrase("without support since %(day)s", {"day": assessment.unsupported_since})
     if assessment.missing_updates:
-        updates = [f"{it.name}{'' if it.certain else ' (perhaps)'}" for it in assessment.missing_updates]
-        yield f"missing {_some(updates)}"
+        updates = [
+            it.name if it.certain else Phrase("%(name)s (perhaps)", {"name": it.name})
+            for it in assessment.missing_updates
+        ]
+        yield Phrase("missing %(updates)s", {"updates": _some(updates)})
     holes = [hole.cve for hole in assessment.vulnerabilities if hole.exploited and hole.certain]
     if holes:
-        yield f"known to be exploited: {_some(holes)}"
+        yield Phrase("known to be exploited: %(holes)s", {"holes": _some(holes)})
     yield from (_NOTES[note] for note in assessment.notes)
 
 
-def _some(names: list[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+def _some(names: Sequence[str]) -> Phrase:
+    shown, more = joined(", ", names[:_SHOWN]), len(names) - _SHOWN
+    return Phrase("%(names)s and %(count)s more", {"names": shown, "count": more}) if more > 0 else shown
 
 
-def _sources(catalogue: Catalogue, assessment: Assessment) -> str:
+def _sources(catalogue: Catalogue, assessment: Assessment) -> Phrase:
     row = catalogue.row_of(assessment.software, assessment.build)
     texts = [catalogue.sources.get(tag, tag) for tag in (row.sources if row else ())]
-    return f"Catalogue of {catalogue.date}. {'; '.join(texts) or 'It does not know this build'}."
+    told: dict[str, Value] = {"day": catalogue.date, "sources": "; ".join(texts)}
+    if not texts:
+        return Phrase("Catalogue of %(day)s. It does not know this build.", told)
+    return Phrase("Catalogue of %(day)s. %(sources)s.", told)
 
 
-def _ruled(assessment: Assessment, rules: Rules, day: date) -> str:
+def _ruled(assessment: Assessment, rules: Rules, day: date) -> Phrase:
     verdict = complies(assessment, rules, day)
-    said = {True: "In compliance", False: "Out of compliance", None: "Cannot be told"}[verdict.ok]
-    text = f"{said} by the rule {verdict.rule!r}: {verdict.why}"
+    text = Phrase(
+        "%(verdict)s by the rule '%(rule)s': %(why)s",
+        {"verdict": _VERDICTS[verdict.ok], "rule": Phrase(verdict.rule), "why": verdict.why},
+    )
     if verdict.rule == "floor" and (floor := floor_for(assessment.software, assessment.build, rules, day)):
-        text += f", since {floor.since}"
-        if floor.source:
-            text += f" ({floor.source}{'' if floor.certain else '; not certain'})"
-    return f"{text}."
+        text = Phrase("%(text)s, since %(day)s", {"text": text, "day": floor.since})
+        if floor.source and floor.certain:
+            text = Phrase("%(text)s (%(source)s)", {"text": text, "source": Phrase(floor.source)})
+        elif floor.source:
+            text = Phrase(
+                "%(text)s (%(source)s; not certain)", {"text": text, "source": Phrase(floor.source)}
+            )
+    return joined("", (text,), ".")
 
 
-def _decided(decision: Decision) -> str:
-    text = f"{decision.action} ({decision.reason}): {TABLE[decision.reason].operator}"
+def _decided(decision: Decision) -> Phrase:
+    words = {"action": decision.action, "reason": decision.reason, "text": TABLE[decision.reason].operator}
+    parts = [Phrase("%(action)s (%(reason)s): %(text)s", {name: Phrase(it) for name, it in words.items()})]
     if decision.action is not Action.ACCEPT and not decision.enforced:
-        text += "; only reported, so the message was accepted"
+        parts.append(Phrase("only reported, so the message was accepted"))
     if decision.until is not None:
-        text += f"; mail is taken again from {_minute(decision.until)} UTC"
-    return f"{text}."
+        parts.append(Phrase("mail is taken again from %(minute)s UTC", {"minute": _minute(decision.until)}))
+    return joined("; ", parts, ".")
 
 
-def _staged(ladder: Ladder, place: float, episode: Episode, stops: tuple[Stop, ...], now: float) -> str:
+def _staged(ladder: Ladder, place: float, episode: Episode, stops: tuple[Stop, ...], now: float) -> Phrase:
     number = stage_at(ladder, place)
     step = steps(ladder)[number - 1]
     clock = elapsed(episode, stops, now)
-    parts = [f"Stage {number} of {len(ladder.stages)} of the ladder {ladder.name}"]
+    parts = [
+        Phrase(
+            "Stage %(number)s of %(count)s of the ladder %(ladder)s",
+            {"number": number, "count": len(ladder.stages), "ladder": ladder.name},
+        )
+    ]
     if start := when(episode, stops, clock + step.start - place):
-        parts.append(f"since {_date(start)}")
+        parts.append(Phrase("since %(day)s", {"day": _moment(start)}))
     parts.append(_rates(step.throttle, step.block))
-    parts.append(f"first detected {_date(episode.started)}")
+    parts.append(Phrase("first detected %(day)s", {"day": _moment(episode.started)}))
     if holder := stopped(stops, now):
-        reason = TABLE[holder.reason or Reason.NOT_IN_SCOPE].operator
-        until = f" until {_date(holder.end)}" if holder.end is not None else ""
-        parts.append(f"the clock stands{until} ({reason})")
+        parts.append(_held(holder))
     following = dates(ladder, episode, stops, now, place)
     if following.next_stage_throttle_rate is not None and following.next_stage_block_rate is not None:
-        at = following.next_stage_start_date
         rates = _rates(following.next_stage_throttle_rate, following.next_stage_block_rate)
-        parts.append(f"stage {number + 1} ({rates}) {f'from {_date(at)}' if at else 'has no date'}")
-    return "; ".join(parts) + "."
+        ahead: dict[str, Value] = {"number": number + 1, "rates": rates}
+        if at := following.next_stage_start_date:
+            ahead["day"] = _moment(at)
+            parts.append(Phrase("stage %(number)s (%(rates)s) from %(day)s", ahead))
+        else:
+            parts.append(Phrase("stage %(number)s (%(rates)s) has no date", ahead))
+    return joined("; ", parts, ".")
 
 
-def _rates(throttle: int, block: int) -> str:
-    rates = [f"throttled {throttle} min/h"] * bool(throttle) + [f"blocked {block} min/h"] * bool(block)
-    return ", ".join(rates) or "only reported"
+def _held(holder: Stop) -> Phrase:
+    reason = Phrase(TABLE[holder.reason or Reason.NOT_IN_SCOPE].operator)
+    if holder.end is None:
+        return Phrase("the clock stands (%(reason)s)", {"reason": reason})
+    until = _moment(holder.end)
+    return Phrase("the clock stands until %(day)s (%(reason)s)", {"day": until, "reason": reason})
 
 
-def _opening(stretch: Window) -> str:
+def _rates(throttle: int, block: int) -> Phrase:
+    rates = []
+    if throttle:
+        rates.append(Phrase("throttled %(minutes)s min/h", {"minutes": throttle}))
+    if block:
+        rates.append(Phrase("blocked %(minutes)s min/h", {"minutes": block}))
+    return joined(", ", rates) if rates else Phrase("only reported")
+
+
+def _windows(this: Phrase, following: Phrase) -> Phrase:
+    return Phrase("This hour: %(this)s. The next hour: %(next)s.", {"this": this, "next": following})
+
+
+def _opening(stretch: Window) -> Phrase:
+    start, turn, end = map(_minute, (stretch.start, stretch.turn, stretch.end))
     parts = []
     if stretch.turn > stretch.start:
-        parts.append(f"blocked {_minute(stretch.start)}-{_minute(stretch.turn)}")
+        parts.append(Phrase("blocked %(start)s-%(end)s", {"start": start, "end": turn}))
     if stretch.end > stretch.turn:
-        parts.append(f"throttled {_minute(stretch.turn)}-{_minute(stretch.end)}")
-    return ", ".join(parts)
+        parts.append(Phrase("throttled %(start)s-%(end)s", {"start": turn, "end": end}))
+    return joined(", ", parts)
 
 
-def _cured(assessment: Assessment, least: Build | None) -> str:
-    recommended = [format_build(build) for build in assessment.recommended_builds]
-    wanted = _some(recommended) or "a build that meets the rules"
-    if len(recommended) > 1:
-        wanted = f"one of {wanted}"
-    if least is not None:
-        others = [build for build in recommended if build != format_build(least)]
-        better = f" (recommended: {_some(others)})" if others else ""
-        wanted = f"{format_build(least)}, the least build that is accepted, or a newer one{better}"
-    return (
-        f"A message from this server that shows {wanted}: it is let in with that message, at once. "
-        "A pause or an exemption stops the clock meanwhile."
+def _cured(assessment: Assessment, least: Build | None) -> Phrase:
+    return Phrase(
+        "A message from this server that shows %(wanted)s: it is let in with that message, at once. "
+        "A pause or an exemption stops the clock meanwhile.",
+        {"wanted": _wanted([format_build(build) for build in assessment.recommended_builds], least)},
     )
 
 
+def _wanted(recommended: Sequence[str], least: Build | None) -> Phrase:
+    if least is not None:
+        shown = format_build(least)
+        wanted = Phrase("%(least)s, the least build that is accepted, or a newer one", {"least": shown})
+        if others := [build for build in recommended if build != shown]:
+            told = {"wanted": wanted, "builds": _some(others)}
+            wanted = Phrase("%(wanted)s (recommended: %(builds)s)", told)
+        return wanted
+    if len(recommended) > 1:
+        return Phrase("one of %(builds)s", {"builds": _some(recommended)})
+    return _some(recommended) if recommended else Phrase("a build that meets the rules")
+
+
 def _minute(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%H:%M}"
+    return f"{_moment(at):%H:%M}"
 
 
-def _date(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import inspect
 from starlette.responses import Response
 
+from wehr.policy.phrases import encoded
 from wehr.web.api.operation import Call, Found, Nothing, Operation, problem
 from wehr.web.rate import Rate
 from wehr.web.visit import Page, Visit
@@ -117,7 +118,7 @@ def _said(error: Exception) -> str:
 def _encoded(operation: Operation, visit: Visit, found: Any) -> Response:
     if operation.answer is Nothing:
         return Response(status_code=operation.status)
-    content = msgspec.json.encode(found)
+    content = msgspec.json.encode(found, enc_hook=encoded)
     headers = {}
     if isinstance(found, Found) and found.next:
         others = {name: value for name, value in visit.query.items() if name != "after"}

@@ -13,6 +13,7 @@ from wehr.catalogue.types import State
 from wehr.ledger.exporting import to_csv, to_html, to_parquet
 from wehr.ledger.listing import BadCursor, ServerQuery, Sort
 from wehr.ledger.report import ReportRow
+from wehr.policy.phrases import encoded
 from wehr.web.asking import FIELDS, BadQuery, server_query
 from wehr.web.languages import N_
 from wehr.web.visit import Need, Page, Visit
@@ -130,9 +131,9 @@ async def _csv(visit: Visit, refs: Sequence[str]) -> AsyncIterator[str]:
 
 
 async def _json(visit: Visit, refs: Sequence[str]) -> AsyncIterator[bytes]:
-    separator = b"["
+    separator, encode = b"[", msgspec.json.Encoder(enc_hook=encoded).encode
     async for rows in _parts(visit, refs):
-        yield separator + b",\n".join(map(msgspec.json.encode, rows))
+        yield separator + b",\n".join(encode(row) for row in rows)
         separator = b",\n"
     yield b"[]\n" if separator == b"[" else b"]\n"
 
