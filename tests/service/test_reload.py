@@ -12,6 +12,7 @@ from threading import Event
 import messages
 import pytest
 from msgspec.structs import replace
+from postfix import free_port
 from running import configuration, process, receiver
 
 from wehr.catalogue import Catalogue
@@ -103,6 +104,28 @@ def test_the_machine_is_asked_for_its_name_once(tmp_path: Path, monkeypatch: pyt
 
         assert name
         assert wehr.service.gate.setting.host == name
+
+
+def test_the_smtp_doors_call_themselves_by_the_new_name(tmp_path: Path) -> None:
+    """The sink in its greeting, the proxy where its next hop is away; from the next client on."""
+    sink, smtp = free_port(), free_port()
+    extra = (
+        f'sink.listen = ["127.0.0.1:{sink}"]\nsmtp.listen = ["127.0.0.1:{smtp}"]\n'
+        f'smtp.next_hop = "127.0.0.1:{free_port()}"'
+    )
+
+    def greetings() -> list[str]:
+        lines = []
+        for port in (sink, smtp):
+            with socket.create_connection(("127.0.0.1", port), 20) as client:
+                lines.append(client.makefile("rb").readline().decode())
+        return lines
+
+    with receiver(tmp_path, START, "report", extra) as wehr:
+        assert [" mx.example.org " in line for line in greetings()] == [True, True]
+        renamed = replace(configuration(wehr.port, "report", extra), host_name="mx2.example.org")
+        assert wehr.reload(renamed) == ()
+        assert [" mx2.example.org " in line for line in greetings()] == [True, True]
 
 
 def test_the_last_of_two_reloads_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,6 @@ PEERS = {
         again=post("/v1/decide", {"helo": "x" * 100}),
     ),
     "smtp": _SMTP,
-    "sink": replace(_SMTP, kind=partial(SmtpServer, proxy=sink("mx.example.org")), cost=40 << 10),
+    "sink": replace(_SMTP, kind=partial(SmtpServer, proxy=sink(lambda: "mx.example.org")), cost=40 << 10),
 }
 """By the name of the door's table in the configuration."""

@@ -79,4 +79,6 @@ def proxy() -> Proxy:
         await loop.create_connection(NextHop, sock=theirs)
         return await loop.create_connection(new, sock=ours)
 
-    return Proxy("mx.example.org", connect, Tell.XCLIENT, next_tls=NextTls.OFF, look_up=look_up_nothing)
+    return Proxy(
+        lambda: "mx.example.org", connect, Tell.XCLIENT, next_tls=NextTls.OFF, look_up=look_up_nothing
+    )

@@ -247,7 +247,7 @@ def door(
         return await asyncio.get_running_loop().create_connection(new, *next_hop)
 
     given = {"tell": Tell.XCLIENT, "look_up": named, "timeouts": Timeouts(), **settings}
-    proxy = Proxy("proxy.example.org", connect, **given)  # type: ignore[arg-type]
+    proxy = Proxy(lambda: "proxy.example.org", connect, **given)  # type: ignore[arg-type]
     gate, said = RecordingGate(), list[tuple[Event, str]]()
     loop = new_loop()
     server = SmtpServer(gate, limits, lambda event, text: said.append((event, text)), proxy=proxy)

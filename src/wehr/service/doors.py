@@ -64,11 +64,9 @@ async def open_doors(
             idle=table.idle_timeout,
             sweep=min(Limits().sweep, table.idle_timeout / 2),
         )
+        asked = trial if name == "sink" else gate
         door = doors[name] = kind(
-            (trial if name == "sink" else gate).at(name),
-            limits,
-            partial(_tell, warn, name),
-            **_own(table, config, folder),
+            asked.at(name), limits, partial(_tell, warn, name), **_own(table, asked, folder)
         )
         for listener in sockets[name]:
             await door.listen_on(listener)
@@ -80,15 +78,19 @@ async def _close(doors: Mapping[str, Door]) -> None:
     await asyncio.gather(*(door.close() for door in doors.values()))
 
 
-def _own(table: object, config: Config, folder: Path) -> dict[str, Any]:
+def _own(table: object, gate: Gate, folder: Path) -> dict[str, Any]:
     """What only one kind of door can be told."""
+
+    def host() -> str:
+        return gate.setting.host
+
     match table:
         case settings.Http():
             return {"tokens": table.tokens, "max_body": table.max_body}
         case settings.Smtp():
-            return {"proxy": proxy(config)}
+            return {"proxy": proxy(table, host)}
         case settings.Sink():
-            return {"proxy": drain(config, folder)}
+            return {"proxy": drain(table, host, folder)}
     return {}
 
 

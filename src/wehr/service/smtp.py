@@ -16,8 +16,7 @@ from wehr.ledger import Entry, Ledger
 from wehr.policy.ladder import Stage
 from wehr.policy.replies import Texts
 from wehr.policy.types import Mode
-from wehr.service.config import Config
-from wehr.service.door_settings import Smtp, split_address
+from wehr.service.door_settings import Sink, Smtp, split_address
 from wehr.service.state_folder import StartError
 
 _TRIAL: Final = "trial"
@@ -27,13 +26,12 @@ _TEXTS: Final = Texts(
 )
 
 
-def proxy(config: Config) -> Proxy:
-    """The proxy.
+def proxy(table: Smtp, host: Callable[[], str]) -> Proxy:
+    """The proxy; ``host`` tells our own name.
 
     Raises:
         StartError: a certificate cannot be used.
     """
-    table = config.smtp
     try:
         certificate = _certificate(table)
         context = _next_context(table)
@@ -41,12 +39,12 @@ def proxy(config: Config) -> Proxy:
         raise StartError(f"smtp: a certificate, key or authority cannot be used: {error}") from None
     if table.next_hop.startswith("/"):
         connect = partial(_connect_unix, table.next_hop)
-        host = ""
+        name = ""
     else:
-        host, port = split_address(table.next_hop)
-        connect = partial(_connect_tcp, host, port)
+        name, port = split_address(table.next_hop)
+        connect = partial(_connect_tcp, name, port)
     return Proxy(
-        config.name,
+        host,
         connect,
         tell=Tell(table.tell_client),
         domains=table.domains,
@@ -54,18 +52,17 @@ def proxy(config: Config) -> Proxy:
         tls_required=table.tls_required,
         next_tls=NextTls(table.next_hop_tls),
         next_context=context,
-        next_name=table.next_hop_name or host,
+        next_name=table.next_hop_name or name,
         early=table.refuse_early,
         look_up=look_up if table.look_up_names else look_up_nothing,
         timeouts=Timeouts(command=table.idle_timeout, content=table.idle_timeout),
     )
 
 
-def drain(config: Config, folder: Path) -> Proxy:
+def drain(table: Sink, host: Callable[[], str], folder: Path) -> Proxy:
     """The sink; ``folder`` is what a relative Maildir is inside."""
-    maildir = folder / config.sink.maildir if config.sink.maildir else None
-    made = sink(config.name, maildir)
-    timeouts = Timeouts(command=config.sink.idle_timeout, content=config.sink.idle_timeout)
+    made = sink(host, folder / table.maildir if table.maildir else None)
+    timeouts = Timeouts(command=table.idle_timeout, content=table.idle_timeout)
     return msgspec.structs.replace(made, timeouts=timeouts)
 
 

@@ -510,7 +510,7 @@ def test_a_long_message_waits_for_a_slow_next_hop(scene: Stand) -> None:
 
 def test_a_proxy_tells_by_xclient_unless_told_otherwise() -> None:
     """The one way by which the next hop decides as though there was no proxy."""
-    assert Proxy("x", None).tell is Tell.XCLIENT  # type: ignore[arg-type]
+    assert Proxy(str, None).tell is Tell.XCLIENT  # type: ignore[arg-type]
 
 
 @settings(max_examples=25)

@@ -38,7 +38,7 @@ def test_a_certificate_that_cannot_be_used_stops_the_start(tmp_path: Path) -> No
     for name in ("missing.pem", "broken.pem"):
         config = parse(f'[smtp]\n{BASE}certificate = "{tmp_path / name}"\n', "wehr.toml")
         with pytest.raises(StartError, match="cannot be used"):
-            proxy(config)
+            proxy(config.smtp, str)
 
 
 def test_everything_that_is_set_is_used() -> None:
@@ -61,8 +61,8 @@ def test_everything_that_is_set_is_used() -> None:
         """,
         "wehr.toml",
     )
-    made = proxy(config)
-    assert (made.host, made.tell, made.domains) == ("proxy.example.org", Tell.XFORWARD, ("example.org",))
+    made = proxy(config.smtp, lambda: config.name)
+    assert (made.host(), made.tell, made.domains) == ("proxy.example.org", Tell.XFORWARD, ("example.org",))
     assert made.certificate
     assert made.tls_required
     assert (made.next_tls, made.next_name) == (NextTls.VERIFIED, "192.0.2.1")

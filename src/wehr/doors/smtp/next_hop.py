@@ -139,7 +139,7 @@ async def _introduced(hop: NextHop, proxy: Proxy, client: Client, tls: NextTls) 
 
 
 async def _hello(hop: NextHop, proxy: Proxy) -> None:
-    reply = await hop.ask(b"EHLO %s\r\n" % proxy.host.encode(), proxy.timeouts.reply)
+    reply = await hop.ask(b"EHLO %s\r\n" % proxy.host().encode(), proxy.timeouts.reply)
     hop.offers = keywords(reply) if reply.good else {}
 
 

@@ -108,7 +108,7 @@ class ClientConnection(Stream):
         self._task.add_done_callback(server.tasks.discard)
 
     def _turn_away(self, reply: bytes) -> None:
-        self.write(reply % self._server.proxy.host.encode())
+        self.write(reply % self._server.proxy.host().encode())
         self.close()
 
     def hang_up(self) -> None:
@@ -132,7 +132,7 @@ class ClientConnection(Stream):
             server.tell(Event.TIMEOUT, f"{self.peer} neither spoke nor read for too long")
         except Exception as error:  # noqa: BLE001 - one client's session; it is told to come again
             server.tell(Event.GATE_ERROR, f"{self.peer} was told to come again after {error!r}"[:500])
-            self.write(b"421 4.3.0 %s Try again later\r\n" % server.proxy.host.encode())
+            self.write(b"421 4.3.0 %s Try again later\r\n" % server.proxy.host().encode())
         finally:
             self.close()
             server.open.discard(self)

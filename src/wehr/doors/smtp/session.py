@@ -102,7 +102,7 @@ class ProxySession:
             TimeoutError: it was silent for too long, and has been told so.
         """
         proxy = self._proxy
-        host = proxy.host.encode()
+        host = proxy.host().encode()
         try:
             if self._client.address:
                 name = await proxy.look_up(self._client.address)
@@ -363,7 +363,7 @@ class ProxySession:
         literal = f"[IPv6:{client.address}]" if ":" in client.address else f"[{client.address}]"
         return (
             f"Received: from {helo} ({client.name.verified or 'unknown'} {literal})\r\n"
-            f"\tby {self._proxy.host} (Wehr) with {self._protocol} id {self._name}.{self._messages};\r\n"
+            f"\tby {self._proxy.host()} (Wehr) with {self._protocol} id {self._name}.{self._messages};\r\n"
             f"\t{format_datetime(datetime.fromtimestamp(self._proxy.clock(), UTC))}\r\n"
         ).encode()
 

@@ -98,8 +98,8 @@ class Certificate:
 class Proxy(Struct, frozen=True):
     """One proxy: where it passes mail on to, and how."""
 
-    host: str
-    """Our own name, as the next hop and the client are told it."""
+    host: Callable[[], str]
+    """Tells our own name, as the next hop and the client are told it; a reload may change it."""
     connect: Callable[[Callable[[], Stream]], Awaitable[object]]
     """Connects the stream that it is given with the next hop; raises OSError."""
     tell: Tell = Tell.XCLIENT

@@ -20,7 +20,7 @@ SINK = "sink"
 """What connectors know it by."""
 
 
-def sink(host: str, maildir: Path | None = None) -> Proxy:
+def sink(host: Callable[[], str], maildir: Path | None = None) -> Proxy:
     """A proxy whose next hop is inside this process, and drops what it takes, or keeps it in a Maildir."""
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     handler = Mailbox(maildir) if maildir else Sink()
@@ -31,7 +31,7 @@ def sink(host: str, maildir: Path | None = None) -> Proxy:
 
         def server() -> asyncio.Protocol:
             return SMTP(
-                handler, hostname=host, ident="Wehr's sink", enable_SMTPUTF8=True, timeout=_NEVER, loop=loop
+                handler, hostname=host(), ident="Wehr's sink", enable_SMTPUTF8=True, timeout=_NEVER, loop=loop
             )
 
         await loop.create_connection(server, sock=theirs)
