@@ -54,10 +54,11 @@ def test_everything_goes_in_the_end(store: Store) -> None:
 
     left = store.count()
 
-    assert {table: left[table] for table in ("servers", "sightings", "tallies", "events")} == {
+    assert {table: left[table] for table in ("servers", "sightings", "tallies", "days", "events")} == {
         "servers": 0,
         "sightings": 0,
         "tallies": 0,
+        "days": 0,
         "events": 0,
     }
 

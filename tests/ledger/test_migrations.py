@@ -7,7 +7,8 @@ from ledger_stories import NEW, START, entry, sighting
 from sqlalchemy import Connection, create_engine, text
 
 from wehr.ledger.journal import Position
-from wehr.ledger.state import observe, pack_state
+from wehr.ledger.selecting import days_of
+from wehr.ledger.state import day_of, observe, pack_state
 from wehr.ledger.store import open_store
 from wehr.policy.laddering import Laddering, Past
 from wehr.policy.pauses import Pause
@@ -50,6 +51,14 @@ def fill(connection: Connection) -> None:
             TOLD + "(:at, 'pause-added', 'default', '', '', 'operator', :it)",
             {"at": START, "it": '{"id":"p1"}'},
         ),
+        (
+            "INSERT INTO tallies VALUES (:day, 'aaaabbbbccccdddd', 'accept', :why, false, :count)",
+            [
+                {"day": day_of(START), "why": "report-stage", "count": 3},
+                {"day": day_of(START), "why": "compliant", "count": 4},
+                {"day": day_of(START) - 60, "why": "compliant", "count": 5},
+            ],
+        ),
         (TOLD + "(:at, 'detected', 'default', 'aaaabbbbccccdddd', 'x', 'wehr', '{}')", {"at": START}),
         (
             SERVER,
@@ -69,6 +78,7 @@ def test_an_older_store_is_brought_up_to_date(store_url: str, tmp_path) -> None:
         assert kinds == ["pause-added", "detected", "recorded", "recorded"]
         assert store.pauses() == (PAUSE,)
         assert store.past() == PAST
+        assert days_of(store, 0) == [(day_of(START), "accept", False, 7)]
         assert list(store.check()) == []
         store.carry("mx1", Position(), [entry(sighting(5, NEW), compliant=True)], Position(1, 1), START)
         assert list(store.check()) == []

@@ -72,6 +72,19 @@ def test_history_shows_what_was_seen_and_decided(store: Store) -> None:
     assert store.history("nosuchserver") == []
 
 
+def test_a_message_is_found_by_its_queue_id(store: Store) -> None:
+    """All that was decided on it, of the latest that was called so; no further back than is asked."""
+    others = [entry(sighting(day)) for day in (0.5, 2.5)]
+    again = [entry(sighting(day), queue_id="4XyZ") for day in (1, 2)]
+    twice = entry(sighting(2.001, name="ex2.example.org"), queue_id="4XyZ")
+    carry(store, *others, *again, twice)
+
+    assert [row.at for row in store.message("4XyZ")] == [at(2.001), at(2)]
+    assert len(store.message("4XyZ", since=at(2))) == 2
+    assert store.message("4XyZ", since=at(2.01)) == []
+    assert store.message("4xyz") == []
+
+
 def test_a_servers_row_holds_its_latest_evidence(store: Store) -> None:
     """Entries that come late do not replace newer evidence."""
     carry(store, entry(sighting(3, NEW), compliant=True))

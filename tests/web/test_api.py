@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from wehr.ledger import Store
 from wehr.ledger.journal import Entry, Position
+from wehr.ledger.state import DAY
 from wehr.policy import Policy
 from wehr.policy.scope import Tenant
 from wehr.web.access.tokens import Scope, Tokens
@@ -210,6 +211,19 @@ def test_a_decision_is_explained_for_a_server_and_for_a_message(world: World) ->
     assert found["server"] == "old.school.example"
     assert {"topic", "heading", "text"} <= set(found["items"][0])
     assert any(it["reference"] == row["reference"] for it in past)
+
+
+def test_a_message_is_looked_for_as_far_back_as_is_asked(world: World) -> None:
+    """A week, if nothing is said: the whole history would take long."""
+    row = world.ask("/servers", params={"text": "old.school"}).json()["items"][0]
+    message = world.ask(f"/servers/{row['reference']}/messages").json()["items"][0]
+    path = f"/messages/{message['queue_id']}/explanation"
+
+    world.source.time += 8 * DAY
+    assert world.ask(path).status_code == 404
+    assert world.ask(path, params={"since": message["at"]}).status_code == 200
+    assert world.ask(path, params={"since": "2100-01-01T00:00:00Z"}).status_code == 404
+    assert world.ask(path, params={"since": "yesterday"}).status_code == 400
 
 
 def test_a_token_opens_nothing_when_it_is_over_revoked_or_changed(world: World) -> None:

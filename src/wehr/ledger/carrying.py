@@ -1,7 +1,7 @@
 """Carrying journal entries into the store's tables; all of it runs inside one transaction of the caller's."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
@@ -17,7 +17,7 @@ from wehr.ledger.journal import Entry
 from wehr.ledger.maintenance import bound_networks
 from wehr.ledger.memory import Limits, reference
 from wehr.ledger.rows import Event
-from wehr.ledger.schema import counter, events, servers, sightings, tallies
+from wehr.ledger.schema import counter, days, events, servers, sightings, tallies
 from wehr.ledger.state import ServerState, day_of, merge, observe, pack_state, unpack_state
 from wehr.policy.types import Episode, ServerKey
 
@@ -61,7 +61,7 @@ def write_entries(
     new = {(row["tenant"], row["network"]) for row in rows if row["ref"] not in known}
     gone = bound_networks(connection, new, limits)
     outcomes = Counter(_outcome(entry, refs[entry.key]) for entry in entries if refs[entry.key] not in gone)
-    _add_tallies(connection, outcomes)
+    _count(connection, outcomes, {ref: key.tenant for key, ref in refs.items()})
     write_events(connection, [event for event in found if event.ref not in gone])
 
 
@@ -102,9 +102,12 @@ def write_digest(connection: Connection, digest: Digest, node: str, secret: byte
     """Add what a digest holds to servers and tallies, and say that its messages are gone."""
     write_states(connection, digest.servers(), secret, limits)
     outcomes: Counter[_Outcome] = Counter()
+    tenants: dict[str, str] = {}
     for it, count in digest.outcomes:
-        outcomes[it.day, reference(it.key, secret), it.action, it.reason, it.enforced] += count
-    _add_tallies(connection, outcomes)
+        ref = reference(it.key, secret)
+        tenants[ref] = it.key.tenant
+        outcomes[it.day, ref, it.action, it.reason, it.enforced] += count
+    _count(connection, outcomes, tenants)
     detail: dict[str, str | int | float | bool | None] = {"node": node, "messages": digest.entries}
     write_events(connection, [Event(at=digest.last_at, kind="history-lost", detail=detail)])
 
@@ -357,12 +360,22 @@ def _outcome(entry: Entry, ref: str) -> _Outcome:
     return (day_of(entry.sighting.at), ref, decision.action.value, decision.reason.value, decision.enforced)
 
 
-def _add_tallies(connection: Connection, outcomes: Counter[_Outcome]) -> None:
-    if not outcomes:
+def _count(connection: Connection, outcomes: Counter[_Outcome], tenants: Mapping[str, str]) -> None:
+    """Add to the tallies of servers, and to the days of their tenants."""
+    by_day: Counter[tuple[int, str, str, bool]] = Counter()
+    for (day, ref, action, _, enforced), count in outcomes.items():
+        by_day[day, tenants[ref], action, enforced] += count
+    _add(connection, tallies, outcomes)
+    _add(connection, days, by_day)
+
+
+def _add(connection: Connection, table: Table, counted: Mapping[tuple[Any, ...], int]) -> None:
+    """Add to the messages of rows, by their primary keys."""
+    if not counted:
         return
-    names = ("day", "ref", "action", "reason", "enforced")
-    rows = [{**dict(zip(names, key, strict=True)), "messages": count} for key, count in outcomes.items()]
-    insert = _insert(connection)(tallies)
-    more = tallies.c.messages + insert.excluded.messages
+    names = table.primary_key.columns.keys()
+    rows = [{**dict(zip(names, key, strict=True)), "messages": count} for key, count in counted.items()]
+    insert = _insert(connection)(table)
+    more = table.c.messages + insert.excluded.messages
     statement = insert.on_conflict_do_update(index_elements=names, set_={"messages": more})
     execute_many(connection, statement, rows)

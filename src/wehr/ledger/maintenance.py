@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 
 from wehr.ledger.errors import LedgerError
 from wehr.ledger.memory import Limits
-from wehr.ledger.schema import events, outbox, servers, sightings, tallies
+from wehr.ledger.schema import days, events, outbox, servers, sightings, tallies
 from wehr.ledger.state import DAY, day_of
 
 _LOCK: Final = 0x57454850
@@ -67,6 +67,7 @@ def prune_batch(connection: Connection, old: Cutoffs, limits: Limits) -> dict[st
         return {}  # another node is at it
     messages = select(sightings.c.id).where(sightings.c.at < old.sightings)
     counts = select(*tallies.primary_key).where(tallies.c.day < day_of(old.tallies))
+    sums = select(*days.primary_key).where(days.c.day < day_of(old.tallies))
     # What a pause or exemption is stays told as long as the rule itself, which clocks may yet depend on.
     changes = select(events.c.id).where(events.c.at < old.events, events.c.after == "")
     silent = select(servers.c.ref).where(servers.c.last_seen < old.servers)
@@ -75,6 +76,7 @@ def prune_batch(connection: Connection, old: Cutoffs, limits: Limits) -> dict[st
     gone = {
         "sightings": _remove(connection, sightings, messages),
         "tallies": _remove(connection, tallies, counts),
+        "days": _remove(connection, days, sums),
         "events": _remove(connection, events, changes),
         "servers": _remove(connection, servers, silent),
         "outbox": _remove(connection, outbox, written),

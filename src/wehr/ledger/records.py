@@ -17,6 +17,7 @@ from wehr.policy.laddering import Past
 from wehr.policy.pauses import Pause
 from wehr.policy.scope import Exemption
 from wehr.policy.types import ServerKey
+from wehr.policy.windows import HOUR
 
 _T = TypeVar("_T")
 _PAST: Final = "past"
@@ -68,9 +69,19 @@ class Records(Database):
         query = _newest_first(select(sightings).where(sightings.c.ref == ref), sightings, before)
         return self._rows(query.limit(limit), SightingRow)
 
-    def message(self, queue_id: str, *, limit: int = 100) -> list[SightingRow]:
-        """What was decided on a message, by the mail system's queue id; walks over the history."""
-        query = select(sightings).where(sightings.c.queue_id == queue_id)
+    def message(self, queue_id: str, *, since: float = 0.0, limit: int = 100) -> list[SightingRow]:
+        """What was decided on the latest message that the mail system called so, newest first.
+
+        Walks back over the history to ``since``, for an index would cost each message more than the few
+        questions are worth. Mail systems use queue ids again: what is an hour older is another message.
+        """
+        mine = sightings.c.queue_id == queue_id
+        latest = select(sightings.c.at).where(mine, sightings.c.at >= since)
+        with self._read() as connection:
+            at = connection.scalar(latest.order_by(sightings.c.at.desc()).limit(1))
+        if at is None:
+            return []
+        query = select(sightings).where(mine, sightings.c.at > at - HOUR, sightings.c.at <= at)
         return self._rows(query.order_by(sightings.c.id.desc()).limit(limit), SightingRow)
 
     def tallies(self, *, since_day: int = 0, ref: str | None = None) -> list[Tally]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """The newest migration."""
 
 metadata: Final = MetaData()
@@ -120,6 +120,20 @@ tallies: Final = Table(
     Index("tallies_of_server", "ref", "day"),
 )
 """Messages per server and day (counted from 1970-01-01)."""
+
+days: Final = Table(
+    "days",
+    metadata,
+    Column("day", Integer, primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("action", Text, primary_key=True),
+    Column("enforced", Boolean, primary_key=True),
+    Column("messages", BigInteger, nullable=False),
+)
+"""The sums of the tallies, which of a large fleet are too many to be summed for a page.
+
+Unlike those they keep what was counted of servers that had to make room.
+"""
 
 events: Final = Table(
     "events",

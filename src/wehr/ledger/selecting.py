@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import func, select
 
 from wehr.ledger.rows import ServerRow, Tally
-from wehr.ledger.schema import journals, servers, sightings, tallies
+from wehr.ledger.schema import days, journals, servers, sightings, tallies
 from wehr.ledger.store import Store
 from wehr.policy.windows import HOUR
 
@@ -56,14 +56,15 @@ def days_of(
 
     ``tenants`` are those whose servers count; None: all.
     """
-    query = select(tallies.c.day, tallies.c.action, tallies.c.enforced, func.sum(tallies.c.messages)).where(
-        tallies.c.day >= since_day
-    )
+    known = days.c
+    what = (known.day, known.action, known.enforced)
+    query = select(*what, func.sum(known.messages)).where(known.day >= since_day).group_by(*what)
     if tenants is not None:
-        query = query.join(servers, servers.c.ref == tallies.c.ref).where(servers.c.tenant.in_(tenants))
-    query = query.group_by(tallies.c.day, tallies.c.action, tallies.c.enforced).order_by(tallies.c.day)
+        query = query.where(known.tenant.in_(tenants))
     with store.reading() as connection:
-        return [(row[0], row[1], bool(row[2]), int(row[3])) for row in connection.execute(query)]
+        return [
+            (row[0], row[1], bool(row[2]), int(row[3])) for row in connection.execute(query.order_by(*what))
+        ]
 
 
 def nodes_of(store: Store) -> dict[str, float]:

@@ -11,6 +11,7 @@ from wehr.ledger import Event, ServerRow, SightingRow, Store
 from wehr.ledger.explaining import Explanation, explain_message, explain_server
 from wehr.ledger.listing import BadCursor, ServerQuery, Sort
 from wehr.ledger.report import ReportRow
+from wehr.ledger.state import DAY
 from wehr.web.api.operation import (
     Call,
     Cursor,
@@ -27,6 +28,7 @@ from wehr.web.api.operation import (
 )
 from wehr.web.visit import Need, Visit
 
+_LOOK_BACK: Final = 7 * DAY
 _BUILD = r"^[0-9]{1,9}(\.[0-9]{1,9}){0,3}$"
 
 
@@ -108,6 +110,12 @@ class HistoryAsked(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = 100
 
 
+class MessageAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """How far to look back for a message, newest first."""
+
+    since: Annotated[Instant | None, Meta(description="By default the last seven days are looked at.")] = None
+
+
 class EventsAsked(Struct, frozen=True, forbid_unknown_fields=True):
     """Which events, newest first."""
 
@@ -179,11 +187,12 @@ async def _server_explained(call: Call[Nothing, None]) -> Explanation:
     return await call.visit.house.ask(lambda store: explain_server(row, basis, store.secret))
 
 
-async def _message_explained(call: Call[Nothing, None]) -> tuple[Explanation, ...]:
-    visit, queue_id = call.visit, call.path("queue_id")
+async def _message_explained(call: Call[MessageAsked, None]) -> tuple[Explanation, ...]:
+    visit, queue_id, asked = call.visit, call.path("queue_id"), call.query.since
+    since = seconds(asked) if asked else visit.house.now() - _LOOK_BACK
 
     def find(store: Store) -> tuple[bytes, list[tuple[SightingRow, ServerRow]]]:
-        rows = [(it, store.server(it.ref)) for it in store.message(queue_id)]
+        rows = [(it, store.server(it.ref)) for it in store.message(queue_id, since=since)]
         return store.secret, [(message, row) for message, row in rows if row is not None]
 
     secret, found = await visit.house.ask(find)
@@ -250,7 +259,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "GET", "/messages/{queue_id}/explanation", "explain-message", "Why a message was treated as it was.",
-        "servers", Need.READ, _message_explained, tuple[Explanation, ...], errors=(404,),
+        "servers", Need.READ, _message_explained, tuple[Explanation, ...], MessageAsked, errors=(404,),
     ),
     Operation(
         "GET", "/events", "list-events", "What people and the ladder changed.", "events",
