@@ -15,10 +15,11 @@ from jinja2 import TemplateError
 from msgspec import Struct
 
 from wehr.cli.output import BadUse, print_json, print_table
-from wehr.cli.stored import Stored, actor_option, one_server, opened, store_options
+from wehr.cli.stored import Stored, actor_option, one_server, opened, store_options, why_option
 from wehr.cli.times import Instant, iso
 from wehr.ledger.outbox import Item, Kind, Outbox, State
 from wehr.ledger.report import Basis
+from wehr.notices import by_hand
 from wehr.notices.office import Round, choose, look_round, open_office, plan_notices
 from wehr.notices.settings import LANGUAGES, Notices
 from wehr.notices.types import Notice, Reason
@@ -142,6 +143,29 @@ def send(*, really: bool, at: float | None, file: Path | None, state: Path | Non
             plan_notices(one, outbox)
         failed = asyncio.run(_deliver(outbox, settings, _folder(state)))
     sys.exit(1 if failed else 0)
+
+
+@command.command()
+@click.argument("server", metavar="REF|NAME")
+@why_option
+@actor_option
+@store_options
+def write(server: str, why: str, by: str, file: Path | None, state: Path | None) -> None:
+    """Put the notice about a server that is due into the outbox, without waiting for gather_hours.
+
+    A running service delivers it; 'wehr notices preview' shows it first.
+    """
+    with opened(file, state) as stored:
+        row = one_server(stored, server)
+        if row.key.tenant not in stored.config.notices.tenants:
+            raise BadUse(f"notices.tenants does not name {row.key.tenant!r}: nobody is to be written to")
+        with _round(stored, state, None, (row.key.tenant,)) as one:
+            try:
+                notice = by_hand.write(one, Outbox(stored.store), row.ref, why=why, by=by)
+            except by_hand.Barred as error:
+                raise BadUse(f"{server}: {error}") from None
+            found = _due(one, notice)
+    click.echo(f"In the outbox, {found.reason}: {found.subject}\nTo: {', '.join(found.to)}")
 
 
 async def _deliver(outbox: Outbox, settings: Notices, folder: Path) -> int:

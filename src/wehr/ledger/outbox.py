@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, delete, func, or_, select, text, update
 
 from wehr.ledger import carrying
@@ -41,13 +42,22 @@ class Outbox:
         kind: Kind,
         choose: Callable[[Sequence[Item]], tuple[Iterable[Draft], Sequence[int]]],
         now: float,
+        *,
+        by: str = "wehr",
+        why: str = "",
+        ref: str = "",
     ) -> list[Draft]:
         """Add what ``choose`` says is due, given all rows of the kind; no other node can plan in between.
+
+        What ``choose`` raises is passed on, and nothing is written.
 
         Args:
             kind: the kind of rows.
             choose: gives what to add, and the ids of waiting rows that are not to be sent any more.
             now: UTC seconds since 1970.
+            by: who wants it, for the audit.
+            why: the reason, where a person wants it.
+            ref: the server on whose account, where a person wants it.
 
         Returns:
             What was added.
@@ -68,6 +78,13 @@ class Outbox:
                     filled = update(outbox).where(outbox.c.id == blank.id).values(**row_of(draft, now))
                     connection.execute(filled)
                     added.append(draft)
+            planned = [
+                _event(draft, "notice-planned", now, actor=by) for draft in added if kind is Kind.NOTICE
+            ]
+            because: Detail = {"why": why} if why else {}
+            carrying.write_events(
+                connection, [replace(it, ref=ref, detail={**it.detail, **because}) for it in planned]
+            )
             return added
 
     def plan_news(
@@ -360,8 +377,6 @@ def _insert(connection: Connection, drafts: Sequence[Draft], now: float) -> None
     rows = [row_of(draft, now) for draft in drafts]
     if rows:
         carrying.execute_many(connection, outbox.insert(), rows)
-    planned = [draft for draft in drafts if draft.kind is Kind.NOTICE]
-    carrying.write_events(connection, [_event(draft, "notice-planned", now) for draft in planned])
 
 
 def _event_of(row: RowMapping) -> Event:

@@ -137,6 +137,11 @@ def look_round(office: Office, store: Store, basis: Basis, tenants: Sequence[str
     rows: list[ServerRow] = []
     for tenant in tenants:
         rows += store.servers(tenant=tenant, seen_since=oldest, limit=_SERVERS)
+    return round_of(office, store, basis, rows)
+
+
+def round_of(office: Office, store: Store, basis: Basis, rows: Iterable[ServerRow]) -> Round:
+    """Where some servers stand; of an organisation all, or it is told what is not so."""
 
     def whom(row: ServerRow) -> Whom:
         return office.book.whom(row.key.name, row.client_name, row.client_ip, row.key.network)

@@ -137,7 +137,7 @@ class Service:
             record=self._record,
             on_error=self._passed,
         )
-        self.trial = trial_gate(self.gate.setting, self.clock, self._tried, self._passed)
+        self.trial = trial_gate(self.gate.setting, self.gate.secret, self.clock, self._tried, self._passed)
         self._judge_anew()
         if self.config.socketmap.terms:
             clients = KnownClients(self.gate.clients, self.folder.path, self._worker)
@@ -174,7 +174,7 @@ class Service:
         """Have the gate go by what is configured and remembered now."""
         if not hasattr(self, "gate"):
             return
-        self.gate.secret = self.memory.secret
+        self.gate.secret = self.trial.secret = self.memory.secret
         self.gate.setting = self._setting()
         self.trial.setting = trial(self.gate.setting)
         self.gate.holds = Holds.of(self.config.policy, self.memory.pauses, self.memory.exemptions)
@@ -221,10 +221,16 @@ class Service:
             folder=self.folder.path,
         )
         if sockets.get(WEB) or sockets.get(PUBLIC):
+            from wehr.service.letters import Letters
             from wehr.service.web import open_pages
 
             opener = partial(open_store, self.config.store.at(self.folder.path), create=False)
-            await open_pages(self, opener, self.config.web, sockets, self._closing, folder=self.folder.path)
+            letters = Letters(self, self.folder.path)
+            await open_pages(
+                *(self, opener, self.config.web, sockets, self._closing),
+                folder=self.folder.path,
+                letters=letters,
+            )
 
     # As the pages see it
 

@@ -15,6 +15,7 @@ from wehr.ledger import Store
 from wehr.service.listeners import PUBLIC, WEB
 from wehr.service.sign_on import provider_of
 from wehr.web.house import House
+from wehr.web.letters import Letters
 from wehr.web.protocol import PromptProtocol
 from wehr.web.settings import WebSettings
 from wehr.web.site import operators_site, public_site
@@ -35,8 +36,11 @@ async def open_pages(
     closing: AsyncExitStack,
     *,
     folder: Path,
+    letters: Letters,
 ) -> None:
     """Show pages on the sockets, up to the end of ``closing``; ``folder`` is the state folder.
+
+    ``letters`` writes to administrators for them.
 
     Raises:
         StartError: people shall log in with an OpenID provider, and cannot.
@@ -44,7 +48,7 @@ async def open_pages(
     provider = provider_of(settings, folder) if sockets.get(WEB) else None
     stores = Stores(opener)
     closing.push_async_callback(asyncio.to_thread, stores.close)
-    house = House(source, stores)
+    house = House(source, stores, letters)
     for name, site in ((WEB, partial(operators_site, provider=provider)), (PUBLIC, public_site)):
         if sockets.get(name):
             await _serve(site(house, settings), sockets[name], closing)

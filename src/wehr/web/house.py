@@ -9,6 +9,7 @@ from wehr.ledger.listing import Listing
 from wehr.ledger.report import Basis, ReportRow, report
 from wehr.ledger.selecting import rows_of, tallies_of
 from wehr.policy import ServerKey
+from wehr.web.letters import Letters
 from wehr.web.listings import Listings
 from wehr.web.rate import Rate
 from wehr.web.source import Present, Source
@@ -26,10 +27,12 @@ class House:
     """Handed to every page.
 
     What changes is reached through ``source``; the store through `ask`, which never holds up the loop.
+    ``letters`` writes to administrators; None where nobody does.
     """
 
-    def __init__(self, source: Source, stores: Stores) -> None:
+    def __init__(self, source: Source, stores: Stores, letters: Letters | None = None) -> None:
         self.source = source
+        self.letters = letters
         self._stores = stores
         self._listings = Listings(source, stores)
         self.public_rate = Rate(_A_MINUTE)

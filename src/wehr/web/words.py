@@ -1,4 +1,4 @@
-"""Sentences that are made where something is decided, and said in the visitor's language where it is shown."""
+"""Sentences that are made in one place, and said in the visitor's language where they are shown."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime

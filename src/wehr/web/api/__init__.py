@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any, Final
 
-from wehr.web.api import administration, forecast, holds, knowledge, servers
+from wehr.web.api import administration, forecast, holds, knowledge, notices, servers
 from wehr.web.api.openapi import document
 from wehr.web.api.operation import Call, Nothing, Operation
 from wehr.web.api.serving import pages_of
@@ -23,6 +23,7 @@ def _made() -> dict[str, Any]:
 OPERATIONS: Final = (
     *servers.OPERATIONS,
     *holds.OPERATIONS,
+    *notices.OPERATIONS,
     *knowledge.OPERATIONS,
     *forecast.OPERATIONS,
     *administration.OPERATIONS,

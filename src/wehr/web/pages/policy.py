@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from wehr.ledger import Store
 from wehr.ledger.listing import ServerQuery
+from wehr.ledger.memory import reference
 from wehr.ledger.planning import Touched, compare, planned_basis, touched
 from wehr.ledger.report import Basis
 from wehr.ledger.rows import ServerRow
@@ -18,8 +19,11 @@ from wehr.ledger.selecting import rows_of, tallies_of
 from wehr.ledger.state import DAY
 from wehr.policy import Mode, Policy
 from wehr.policy.compliance import MICROSOFT_FLOORS, Floor
+from wehr.policy.pauses import Pause
 from wehr.policy.selection import Wave
+from wehr.web.holding import days_left, tenants_of
 from wehr.web.languages import N_
+from wehr.web.pages import deeds
 from wehr.web.visit import Need, Page, Visit
 
 _MOST: Final = 2000
@@ -66,6 +70,8 @@ async def _show(visit: Visit, error: str = "", result: WhatIf | None = None, sta
     floors = policy.compliance.floors
     if policy.compliance.preset == "exchange-online":
         floors = (*floors, *MICROSOFT_FLOORS)
+    known, secret = await visit.house.ask(lambda store: (store.pauses(), store.secret))
+    now = visit.house.now()
     return await visit.page(
         "policy.html",
         status,
@@ -79,9 +85,22 @@ async def _show(visit: Visit, error: str = "", result: WhatIf | None = None, sta
         products=[product.name for product in present.catalogue.products],
         given=visit.query,
         error=error,
+        done=deeds.told(visit),
+        pauses=_open(visit, known, secret, now),
+        quota={name: days_left(visit, known, name) for name in tenants_of(visit)},
+        now=now,
         result=result,
         days=_DAYS,
     )
+
+
+def _open(visit: Visit, known: Sequence[Pause], secret: bytes, now: float) -> list[tuple[Pause, str]]:
+    """The pauses that have not ended, each with its server's reference, or none."""
+    return [
+        (it, reference(it.server, secret) if it.server else "")
+        for it in known
+        if it.cancelled is None and it.end > now and visit.visitor.sees(it.tenant)
+    ]
 
 
 async def _what_if(visit: Visit) -> Response:

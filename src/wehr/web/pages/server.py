@@ -1,7 +1,6 @@
 """One server: what is known of it, where it stands, what comes next, and what an operator can do."""
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, time
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -11,18 +10,18 @@ from starlette.responses import Response
 
 from wehr.catalogue import links
 from wehr.evidence.build import Build
-from wehr.ledger import Store, deeds
+from wehr.ledger import Store
 from wehr.ledger.explaining import explain_server
 from wehr.ledger.rows import Event, ServerRow, SightingRow
 from wehr.ledger.selecting import hours_of, tallies_of
 from wehr.ledger.state import DAY
 from wehr.ledger.story import story
 from wehr.policy import Holds
-from wehr.policy.pauses import QuotaExceeded, used
 from wehr.policy.scope import Exemption, exemption_stops
 from wehr.policy.windows import HOUR
 from wehr.web.counts import SERIES, column
-from wehr.web.languages import N_
+from wehr.web.holding import days_left
+from wehr.web.pages import deeds
 from wehr.web.visit import Need, Page, Visit
 
 _EVENTS: Final = 50
@@ -78,7 +77,7 @@ async def _known(visit: Visit) -> _Known:
     return known
 
 
-async def _server(visit: Visit, error: str = "", status: int = 200) -> Response:
+async def _server(visit: Visit) -> Response:
     known = await _known(visit)
     row = known.row
     basis = replace(visit.house.basis([row.key]), holds=known.holds)
@@ -87,12 +86,10 @@ async def _server(visit: Visit, error: str = "", status: int = 200) -> Response:
     counted = await visit.house.ask(lambda store: hours_of(store, row.ref, since))
     told = await visit.house.work(lambda: story(row, tallies, basis, known.secret))
     explained = await visit.house.work(lambda: explain_server(row, basis, known.secret))
-    holds, policy = known.holds, visit.house.present.policy
-    year = datetime.fromtimestamp(basis.now, UTC).year
+    holds = known.holds
     return await visit.page(
         "server.html",
-        status,
-        error=error,
+        done=deeds.told(visit),
         story=told,
         explained=explained,
         events=known.events,
@@ -103,7 +100,7 @@ async def _server(visit: Visit, error: str = "", status: int = 200) -> Response:
         series=SERIES,
         pauses=[it for it in holds.pauses if it.tenant == row.key.tenant and it.server in (None, row.key)],
         exemptions=known.exemptions,
-        days_left=max(0, policy.pause_days - used(holds.pauses, row.key.tenant, year)),
+        days_left=days_left(visit, holds.pauses, row.key.tenant),
         links=links,
         now=basis.now,
     )
@@ -131,117 +128,4 @@ def _hours(counted: Sequence[tuple[int, str, bool, int]]) -> dict[float, list[in
     return found
 
 
-async def _pause(visit: Visit) -> Response:
-    known, form = await _known(visit), await visit.form()
-    days = form.get("days", "")
-    if not days.isdecimal() or not 1 <= int(days[:4]) <= 366:
-        return await _server(visit, N_("Say for how many days, from 1 to 366."), 400)
-    now, quota = visit.house.now(), visit.house.present.policy.pause_days
-
-    def pause(store: Store) -> None:
-        deeds.pause(
-            store,
-            known.row.key.tenant,
-            known.row,
-            start=None,
-            days=int(days),
-            why=form.get("why", ""),
-            by=visit.visitor.name,
-            now=now,
-            quota=quota,
-        )
-
-    return await _done(visit, pause)
-
-
-async def _exempt(visit: Visit) -> Response:
-    known, form = await _known(visit), await visit.form()
-    now = visit.house.now()
-    try:
-        until = _end_of(form.get("until", ""))
-    except ValueError:
-        return await _server(visit, N_("Write the day as YYYY-MM-DD."), 400)
-
-    def exempt(store: Store) -> None:
-        key = known.row.key
-        deeds.exempt(
-            store,
-            server=key.name,
-            network=key.network,
-            tenant=key.tenant,
-            until=until,
-            why=form.get("why", ""),
-            by=visit.visitor.name,
-            now=now,
-            ref=known.row.ref,
-        )
-
-    return await _done(visit, exempt)
-
-
-async def _cancel(visit: Visit) -> Response:
-    await _known(visit)
-    form = await visit.form()
-    now, visitor = visit.house.now(), visit.visitor
-
-    def cancel(store: Store) -> None:
-        deeds.cancel_pause(
-            store,
-            form.get("pause", "")[:40],
-            why=form.get("why", ""),
-            by=visitor.name,
-            now=now,
-            sees=visitor.sees,
-        )
-
-    return await _done(visit, cancel)
-
-
-async def _end_exemption(visit: Visit) -> Response:
-    known, form = await _known(visit), await visit.form()
-    now, visitor = visit.house.now(), visit.visitor
-
-    def end(store: Store) -> None:
-        deeds.end_exemption(
-            store,
-            form.get("exemption", "")[:40],
-            why=form.get("why", ""),
-            by=visitor.name,
-            now=now,
-            sees=visitor.sees,
-            ref=known.row.ref,
-        )
-
-    return await _done(visit, end)
-
-
-async def _done(visit: Visit, deed: Callable[[Store], None]) -> Response:
-    try:
-        await visit.house.ask(deed)
-    except QuotaExceeded:
-        return await _server(visit, N_("So many days are not left this year."), 409)
-    except ValueError:
-        return await _server(
-            visit, N_("That cannot be done: give a reason, and an end that is to come."), 400
-        )
-    return visit.redirect("server", ref=visit.path["ref"])
-
-
-def _end_of(day: str) -> float | None:
-    """The end of a day (UTC); None for no day.
-
-    Raises:
-        ValueError: it is no day.
-    """
-    if not day.strip():
-        return None
-    return datetime.combine(datetime.fromisoformat(day.strip()).date(), time.max, UTC).timestamp()
-
-
-PAGES: Final = (
-    Page("/servers/{ref}", _server, Need.READ, "server"),
-    Page("/servers/{ref}/pause", _pause, Need.OPERATE, "pause_server", ("POST",)),
-    Page("/servers/{ref}/exempt", _exempt, Need.OPERATE, "exempt_server", ("POST",)),
-    Page("/servers/{ref}/end-exemption", _end_exemption, Need.OPERATE, "end_exemption_of_server", ("POST",)),
-    Page("/servers/{ref}/cancel", _cancel, Need.OPERATE, "cancel_pause_of_server", ("POST",)),
-)
+PAGES: Final = (Page("/servers/{ref}", _server, Need.READ, "server"),)
