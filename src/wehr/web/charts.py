@@ -24,7 +24,7 @@ REFUSED: Final = "#c2434d"
 WOULD: Final = "#8a97a0"
 
 
-def stacked(labels: Sequence[str], series: Mapping[str, tuple[str, Sequence[int]]]) -> bytes:
+def stacked(title: str, labels: Sequence[str], series: Mapping[str, tuple[str, Sequence[int]]]) -> bytes:
     """Bars upon each other, one stack for each label; ``series`` gives each name its colour and values."""
     colors = tuple(color for color, _ in series.values())
     chart = pygal.StackedBar(
@@ -44,11 +44,11 @@ def stacked(labels: Sequence[str], series: Mapping[str, tuple[str, Sequence[int]
     chart.x_labels = list(labels)
     for name, (_, values) in series.items():
         chart.add(name, list(values))
-    return _bytes(chart)
+    return _bytes(chart, title, {name: sum(values) for name, (_, values) in series.items()})
 
 
-def ranked(bars: Mapping[str, tuple[str, int]]) -> bytes:
-    """Lying bars, one for each name, which has a colour and a value, in the order given."""
+def ranked(title: str, bars: Mapping[str, tuple[str, int]]) -> bytes:
+    """Lying bars, one for each name, which has a colour and a value, the first on top."""
     chart = pygal.HorizontalBar(
         style=_styled(tuple(color for color, _ in bars.values()) or (TAKEN,)),
         css=["file://style.css", "file://graph.css", _CSS],
@@ -61,9 +61,10 @@ def ranked(bars: Mapping[str, tuple[str, int]]) -> bytes:
         no_data_text="",
         truncate_label=20,
     )
-    chart.x_labels = list(bars)
-    chart.add("", [{"value": value, "color": color} for color, value in bars.values()])
-    return _bytes(chart)
+    upwards = list(bars.items())[::-1]
+    chart.x_labels = [name for name, _ in upwards]
+    chart.add("", [{"value": value, "color": color} for _, (color, value) in upwards])
+    return _bytes(chart, title, {name: value for name, (_, value) in bars.items()})
 
 
 def _styled(colors: tuple[str, ...]) -> Style:
@@ -78,15 +79,26 @@ def _styled(colors: tuple[str, ...]) -> Style:
     )
 
 
-def _bytes(chart: Any) -> bytes:
-    chart.add_xml_filter(_without_scripts)
+def _bytes(chart: Any, title: str, sums: Mapping[str, int]) -> bytes:
+    """The picture, with what tells of it to those who do not see it."""
+
+    def finish(root: Element) -> Element:
+        # Settings for a script are in it even where none is wanted.
+        for parent in root.iter():
+            for script in parent.findall("script"):
+                parent.remove(script)
+        told = {"title": title, "desc": ", ".join(f"{name}: {count}" for name, count in sums.items())}
+        for old in root.findall("title"):
+            root.remove(old)
+        for place, (name, text) in enumerate(told.items()):
+            element = Element(name, id=f"chart-{name}")
+            element.text = text
+            root.insert(place, element)
+        root.attrib.update(
+            {"role": "img", "aria-labelledby": "chart-title", "aria-describedby": "chart-desc"}
+        )
+        return root
+
+    chart.add_xml_filter(finish)
     text: str = chart.render()
     return text.encode()
-
-
-def _without_scripts(root: Element) -> Element:
-    """Take out the settings that are there for a script, even where none is wanted."""
-    for parent in root.iter():
-        for script in parent.findall("script"):
-            parent.remove(script)
-    return root

@@ -2,13 +2,26 @@
 
 from typing import Final
 
-from wehr.web.pages import assets, catalogue, deeds, health, home, metrics, policy, report, server, status
+from wehr.web.pages import (
+    assets,
+    catalogue,
+    deeds,
+    health,
+    home,
+    hours,
+    metrics,
+    policy,
+    report,
+    server,
+    status,
+)
 from wehr.web.visit import Page
 
 PAGES: Final[tuple[Page, ...]] = (
     *home.PAGES,
     *report.PAGES,
     *server.PAGES,
+    *hours.PAGES,
     *deeds.PAGES,
     *policy.PAGES,
     *catalogue.PAGES,

@@ -17,6 +17,7 @@ from wehr.ledger.state import DAY
 from wehr.web import charts
 from wehr.web.counts import SERIES, column
 from wehr.web.languages import N_
+from wehr.web.pages.pictures import picture
 from wehr.web.visit import Need, Page, Visit
 
 _DAYS: Final = 30
@@ -168,23 +169,18 @@ async def _messages_chart(visit: Visit) -> Response:
         visit.translate(text): (color, [values[number] for _, values in days])
         for number, (text, color) in enumerate(SERIES)
     }
-    return await _picture(visit, lambda: charts.stacked(labels, series))
+    title = visit.translate(N_("Messages by day"))
+    return await picture(visit, lambda: charts.stacked(title, labels, series))
 
 
 async def _products_chart(visit: Visit) -> Response:
     summary = await _summary(visit)
     bars = {
         name: (charts.REFUSED if late == count else charts.DELAYED if late else charts.TAKEN, count)
-        for name, count, late in reversed(summary.products)
+        for name, count, late in summary.products
     }
-    return await _picture(visit, lambda: charts.ranked(bars))
-
-
-async def _picture(visit: Visit, draw: Callable[[], bytes]) -> Response:
-    content = await visit.house.work(draw)
-    # Its style is inside it. A picture is never a page: no script, no other resource.
-    headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-    return Response(content, media_type="image/svg+xml", headers=headers)
+    title = visit.translate(N_("By product"))
+    return await picture(visit, lambda: charts.ranked(title, bars))
 
 
 PAGES: Final = (

@@ -1,6 +1,5 @@
 """One server: what is known of it, where it stands, what comes next, and what an operator can do."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -13,21 +12,19 @@ from wehr.evidence.build import Build
 from wehr.ledger import Store
 from wehr.ledger.explaining import explain_server
 from wehr.ledger.rows import Event, ServerRow, SightingRow
-from wehr.ledger.selecting import hours_of, tallies_of
+from wehr.ledger.selecting import tallies_of
 from wehr.ledger.state import DAY
 from wehr.ledger.story import story
 from wehr.policy import Holds
 from wehr.policy.scope import Exemption, exemption_stops
-from wehr.policy.windows import HOUR
-from wehr.web.counts import SERIES, column
+from wehr.web.counts import SERIES
 from wehr.web.holding import days_left
 from wehr.web.pages import deeds
+from wehr.web.pages.hours import messages_by_hour
 from wehr.web.visit import Need, Page, Visit
 
 _EVENTS: Final = 50
 _MESSAGES: Final = 100
-_HOURS: Final = 48
-"""So many hours back the messages are counted by hour."""
 
 
 class Shown(Struct, frozen=True):
@@ -82,8 +79,7 @@ async def _server(visit: Visit) -> Response:
     row = known.row
     basis = replace(visit.house.basis([row.key]), holds=known.holds)
     tallies = await visit.house.ask(lambda store: tuple(tallies_of(store, [row.ref])))
-    since = (basis.now // HOUR - _HOURS + 1) * HOUR
-    counted = await visit.house.ask(lambda store: hours_of(store, row.ref, since))
+    by_hour = await messages_by_hour(visit, row.ref)
     told = await visit.house.work(lambda: story(row, tallies, basis, known.secret))
     explained = await visit.house.work(lambda: explain_server(row, basis, known.secret))
     holds = known.holds
@@ -95,8 +91,8 @@ async def _server(visit: Visit) -> Response:
         events=known.events,
         messages=known.messages,
         builds=_builds(row),
-        hours=_hours(counted),
-        hours_back=_HOURS,
+        hours={hour: counts for hour, counts in reversed(by_hour.items()) if any(counts)},
+        hours_back=len(by_hour),
         series=SERIES,
         pauses=[it for it in holds.pauses if it.tenant == row.key.tenant and it.server in (None, row.key)],
         exemptions=known.exemptions,
@@ -118,14 +114,6 @@ def _builds(row: ServerRow) -> list[Shown]:
             Shown(stamp.build, stamp.first_at, max(last, stamp.first_at), stamp.seen.bit_count(), alone)
         )
     return sorted(found, key=lambda it: it.build, reverse=True)
-
-
-def _hours(counted: Sequence[tuple[int, str, bool, int]]) -> dict[float, list[int]]:
-    """The messages of each hour that has any, the latest first, by `SERIES`."""
-    found: dict[float, list[int]] = {}
-    for hour, action, enforced, messages in reversed(counted):
-        found.setdefault(hour * HOUR, [0] * len(SERIES))[column(action, enforced=enforced)] += messages
-    return found
 
 
 PAGES: Final = (Page("/servers/{ref}", _server, Need.READ, "server"),)
