@@ -159,7 +159,8 @@ def complies(assessment: Assessment, rules: Rules, day: date) -> Compliance:
 def _met(rules: tuple[RuleName, ...]) -> Compliance:
     if not rules:
         return Compliance(True, "all", "meets every rule, for none is set")
-    return Compliance(True, "all", "meets %(rules)s", None, (joined(", ", map(Phrase, rules)),))
+    names = joined(", ", map(Phrase, rules))
+    return Compliance(True, "all", "meets %(rules)s", None, (names,))
 
 
 def floor_for(software: str, build: Build, rules: Rules, day: date) -> Floor | None:

@@ -156,10 +156,10 @@ def _some(names: Sequence[str]) -> Phrase:
 def _sources(catalogue: Catalogue, assessment: Assessment) -> Phrase:
     row = catalogue.row_of(assessment.software, assessment.build)
     texts = [catalogue.sources.get(tag, tag) for tag in (row.sources if row else ())]
-    told: dict[str, Value] = {"day": catalogue.date, "sources": "; ".join(texts)}
     if not texts:
-        return Phrase("Catalogue of %(day)s. It does not know this build.", told)
-    return Phrase("Catalogue of %(day)s. %(sources)s.", told)
+        return Phrase("Catalogue of %(day)s. It does not know this build.", {"day": catalogue.date})
+    sources = joined("; ", map(Phrase, texts))
+    return Phrase("Catalogue of %(day)s. %(sources)s.", {"day": catalogue.date, "sources": sources})
 
 
 def _ruled(assessment: Assessment, rules: Rules, day: date) -> Phrase:

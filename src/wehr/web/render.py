@@ -13,9 +13,11 @@ from markupsafe import Markup, escape
 
 from wehr.evidence import format_build
 from wehr.evidence.build import Build
+from wehr.policy.phrases import Phrase, Value
 from wehr.web.languages import LANGUAGES, N_, translations
 from wehr.web.static import static_url
-from wehr.web.words import Value, Words
+from wehr.web.terms import details
+from wehr.web.words import Words
 
 
 class Renderer:
@@ -64,6 +66,7 @@ def _environment(language: str) -> Environment:
         iso=_iso,
         clock=_clock,
         said=_said,
+        details=details,
     )
     return environment
 
@@ -128,15 +131,21 @@ def _minutes(context: Context, value: int | None) -> str:
 
 
 @pass_context
-def _said(context: Context, words: Words) -> Markup:
-    """A sentence; what stands in its places is escaped like everything else."""
+def _said(context: Context, text: str | Words) -> Markup:
+    """A text in the reader's language if it is a `Phrase`, else as it is.
+
+    What stands in its places is escaped like everything else, and said as what it is: a time with its zone, a
+    day, a number as the language writes it.
+    """
+    if not isinstance(text, Phrase | Words):
+        return escape(text)
 
     def shown(value: Value) -> str:
         if isinstance(value, datetime):
             return _when(context, value)
         if isinstance(value, date):
             return _day(context, value)
-        return _number(context, value) if isinstance(value, int) else value
+        return _number(context, value) if isinstance(value, int) else _said(context, value)
 
-    text = escape(translations(context["language"]).gettext(words.text))
-    return text % {name: shown(value) for name, value in words.values.items()}
+    translated = escape(translations(context["language"]).gettext(text.text)) if text.text else Markup()
+    return translated % {name: shown(it) for name, it in text.values.items()} if text.values else translated
