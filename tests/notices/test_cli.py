@@ -93,6 +93,23 @@ def test_send_really_sends_once(state: Path) -> None:
     assert "notice-sent" in run(state, "events").stdout
 
 
+def test_a_person_has_one_server_written_about(state: Path) -> None:
+    """Into the outbox, with name and reason, once; why not is one line."""
+    written = run(
+        state, "notices", "write", "ex01.bakery.example", "--why", "they called", "--by", "eve"
+    ).stdout
+    assert "shut-out" in written
+    assert "To: admin@bakery.test" in written
+    assert outbox(state) == [State.WAITING]
+    assert "they called" in run(state, "events", "--json").stdout
+
+    again = run(state, "notices", "write", "ex01.bakery.example", "--why", "x", code=2)
+    assert "waits in the outbox" in again.stderr
+    (state / "wehr.toml").write_text("")
+    off = run(state, "notices", "write", "ex01.bakery.example", "--why", "x", code=2)
+    assert "nobody is to be written to" in off.stderr
+
+
 def test_a_failed_delivery_has_exit_code_1_and_is_kept(state: Path) -> None:
     """Nobody listens there."""
     run(state, "notices", "send", "--really", code=1)

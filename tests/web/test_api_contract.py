@@ -25,6 +25,9 @@ _MORE_TO_IT = {
     "extend-pause",
     "add-exemption",
     "cancel-exemption",
+    "explain-message",
+    "get-notice",
+    "send-notice",
     "assess-build",
     "get-timeline",
     "what-if",
@@ -33,7 +36,8 @@ _MORE_TO_IT = {
     "create-token",
     "change-account",
 }
-"""What fits the schema may still be refused: a cursor that is none, days out of order, NUL, nobody named."""
+"""What fits the schema may still be refused: a cursor that is none, days out of order, NUL, nobody named or
+to write to."""
 
 schema = schemathesis.openapi.from_dict(document(OPERATIONS))
 

@@ -103,7 +103,7 @@ def _letter(one: Round, notice: Notice) -> Letter:
         notice.reason.value,
         notice.organisation,
         one.whom_to(notice)[1],
-        tuple(one.found[ref].row.key.name for ref in notice.servers),
+        tuple(sorted(one.found[ref].row.key.name for ref in notice.servers)),
         tuple(LetterText(it.language, it.subject, it.text) for it in one.texts(notice)),
     )
 

@@ -17,7 +17,6 @@ from wehr.policy.phrases import Phrase, Value
 from wehr.web.languages import LANGUAGES, N_, translations
 from wehr.web.static import static_url
 from wehr.web.terms import details
-from wehr.web.words import Words
 
 
 class Renderer:
@@ -131,13 +130,13 @@ def _minutes(context: Context, value: int | None) -> str:
 
 
 @pass_context
-def _said(context: Context, text: str | Words) -> Markup:
+def _said(context: Context, text: str) -> Markup:
     """A text in the reader's language if it is a `Phrase`, else as it is.
 
     What stands in its places is escaped like everything else, and said as what it is: a time with its zone, a
     day, a number as the language writes it.
     """
-    if not isinstance(text, Phrase | Words):
+    if not isinstance(text, Phrase):
         return escape(text)
 
     def shown(value: Value) -> str:
