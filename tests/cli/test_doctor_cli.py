@@ -1,6 +1,7 @@
 """``wehr doctor`` and ``wehr setup``: what they print, and how they end."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,21 @@ def test_a_store_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (store,) = (it for it in json.loads(run.stdout)["findings"] if it["about"] == "store")
     assert store["level"] == "wrong"
     assert store["remedy"] == "run: wehr store check"
+
+
+def test_without_the_store_no_probe_is_sent(tmp_path: Path) -> None:
+    """Wehr would not know it, and it would be delivered: so nothing even connects."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        via = f"127.0.0.1:{server.getsockname()[1]}"
+        options = ("--json", "--send", "postmaster@example.org", "--via", via)
+        run = _wehr("doctor", *options, *_config(tmp_path, ""))
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+    last = json.loads(run.stdout)["findings"][-1]
+    assert (run.returncode, last["level"], last["about"]) == (1, "wrong", f"probe via {via}")
+    assert "the store cannot be read" in last["text"]
 
 
 @pytest.mark.parametrize(

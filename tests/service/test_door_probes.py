@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from postfix import free_port
 from running import Receiver, receiver
 
-from wehr.doors.probe import REPLY, TRACE, is_probe
+from wehr.doors.probe import REPLY, is_probe, trace
 from wehr.evidence import Session
 from wehr.service.config import Config, parse
 from wehr.service.door_probes import PROBES, try_doors
@@ -18,6 +20,7 @@ from wehr.service.doors import DOORS
 from wehr.service.mta import Finding, Level
 
 START = 1_791_000_000.0
+SECRET = bytes(range(32))
 STRANGER = Session(client_ip="203.0.113.10", helo="mail.example.com", recipients=("example.org",))
 
 
@@ -44,17 +47,36 @@ def _wehr(open_folder: Path, request: pytest.FixtureRequest) -> Iterator[Receive
         yield running
 
 
-def _tried(config: Config, folder: Path) -> list[Finding]:
-    return list(try_doors(config, folder, patience=2.0))
+def _tried(config: Config, folder: Path, secret: bytes | None = SECRET) -> list[Finding]:
+    return list(try_doors(config, folder, secret, START, patience=2.0))
+
+
+def _is_probe(stamp: str | bytes, session: Session, *, own: bool, now: float = START) -> bool:
+    field = stamp.encode() if isinstance(stamp, str) else stamp
+    return is_probe([field], session, own=own, secret=SECRET, now=now)
 
 
 def test_every_door_answers_the_probe(wehr: Receiver) -> None:
     """Over TCP and unix socket, whatever the mode; and nothing is remembered of it."""
-    found = _tried(wehr.service.config, wehr.folder)
+    found = _tried(wehr.service.config, wehr.folder, wehr.service.memory.secret)
 
     assert [finding for finding in found if finding.level is not Level.OK] == []
     assert {finding.about.split()[0] for finding in found} == set(DOORS)
     assert not list(wehr.service.memory.ledger)
+
+
+def test_without_the_fleets_secret_no_door_takes_a_message_for_the_probe(wehr: Receiver) -> None:
+    """With another secret it is a message like others; with none, doctor says what it cannot see."""
+    config = wehr.service.config
+    signed = {"milter", "line", "http", "sink"}
+    wrong = {it.about.split()[0] for it in _tried(config, wehr.folder) if it.level is Level.WRONG}
+    found = _tried(config, wehr.folder, None)
+    odd = [it for it in found if it.level is Level.ODD]
+
+    assert wrong == signed
+    assert {it.about.split()[0] for it in odd} == signed
+    assert all("connects" in it.text and "needs the fleet's secret" in it.text for it in odd)
+    assert not any(it.level is Level.WRONG for it in found)
 
 
 def test_every_door_that_can_be_opened_has_a_probe() -> None:
@@ -66,7 +88,7 @@ def test_a_door_with_tokens_is_seen_to_demand_them(open_folder: Path) -> None:
     """The tokens themselves are not in the configuration."""
     extra = _all_open(f'http.tokens = ["{"0" * 64}"]')
     with receiver(open_folder / "state", START, "report", extra) as running:
-        found = _tried(running.service.config, running.folder)
+        found = _tried(running.service.config, running.folder, running.service.memory.secret)
 
     assert [finding for finding in found if finding.level is not Level.OK] == []
 
@@ -102,7 +124,7 @@ def test_another_program_on_the_port_is_named(tmp_path: Path, door: str) -> None
         thread.start()
         off = "" if door == "milter" else "milter.listen = []\n"
         config = parse(f'{off}milter.socket = ""\n{door}.listen = [{", ".join(addresses)}]', "test")
-        hung, other = list(try_doors(config, tmp_path, patience=0.3))
+        hung, other = list(try_doors(config, tmp_path, SECRET, START, patience=0.3))
         thread.join(10)
 
     assert "gives no answer within 0.3 s" in hung.text or "timed out" in hung.text
@@ -120,14 +142,15 @@ def _greet(server: socket.socket) -> None:
 
 def test_the_probe_counts_from_ones_own_side_only() -> None:
     """A stranger who stamps the same is judged as anybody."""
-    trace = [TRACE.encode()]
+    stamp = trace(SECRET, START)
     own = Session(client_ip="127.0.0.1")
+    below = [b"from a by b with SMTP", stamp.encode()]
 
-    assert is_probe(trace, own, own=False)
-    assert is_probe(trace, STRANGER, own=True)
-    assert not is_probe(trace, STRANGER, own=False)
-    assert not is_probe([], own, own=True)
-    assert not is_probe([b"from a by b with SMTP", *trace], own, own=True)
+    assert _is_probe(stamp, own, own=False)
+    assert _is_probe(stamp, STRANGER, own=True)
+    assert not _is_probe(stamp, STRANGER, own=False)
+    assert not is_probe([], own, own=True, secret=SECRET, now=START)
+    assert not is_probe(below, own, own=True, secret=SECRET, now=START)
     assert REPLY.startswith("550 5.7.")
 
 
@@ -136,15 +159,30 @@ def test_the_probe_counts_from_ones_own_side_only() -> None:
     [
         "from relay.example.com by mx.example.org with SMTP for <' by doctor.wehr.invalid '@example.org>",
         "from x (HELO by doctor.wehr.invalid ) (203.0.113.10) by mx.example.org with SMTP",
-        f"{TRACE} by mx.example.org with SMTP",
+        f"{trace(SECRET, START)} by mx.example.org with SMTP",
         "from doctor.wehr.invalid (unknown [203.0.113.10]) by doctor.wehr.invalid with ESMTP id probe",
     ],
 )
 def test_what_a_stranger_can_have_one_of_ones_own_relays_write_is_no_probe(stamp: str) -> None:
     """His words in the relay's field: the relay would bounce his mail to whom he names as its sender."""
-    assert not is_probe([stamp.encode()], STRANGER, own=True)
+    assert not _is_probe(stamp, STRANGER, own=True)
+
+
+@given(secret=st.binary(min_size=16, max_size=64).filter(lambda it: it != SECRET), now=st.floats(0, 4e9))
+def test_whoever_has_not_the_fleets_secret_makes_no_probe(secret: bytes, now: float) -> None:
+    """Not even where a relay of one's own adds no field, so that all of the stranger's arrives as it is."""
+    assert _is_probe(trace(SECRET, now), STRANGER, own=True, now=now)
+    assert not _is_probe(trace(secret, now), STRANGER, own=True, now=now)
+
+
+@pytest.mark.parametrize("hours", range(-3, 4))
+def test_a_probe_counts_around_its_hour_alone(hours: int) -> None:
+    """Clocks may differ a little; a probe that was delivered, because Wehr was not asked, is soon nothing."""
+    stamp = trace(SECRET, START + hours * 3600)
+
+    assert _is_probe(stamp, STRANGER, own=True) == (abs(hours) <= 1)
 
 
 def test_a_probe_may_be_folded() -> None:
     """By a mail system on the way."""
-    assert is_probe([b" " + TRACE.replace(" by ", "\r\n\tby ").encode()], STRANGER, own=True)
+    assert _is_probe(" " + trace(SECRET, START).replace(" by ", "\r\n\tby "), STRANGER, own=True)

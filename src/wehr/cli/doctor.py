@@ -13,7 +13,7 @@ from wehr.cli.output import BadUse, console, print_json
 from wehr.cli.stored import store_options
 from wehr.service.doctor import examine, well
 from wehr.service.mta import Finding, Level
-from wehr.service.probe_mail import send
+from wehr.service.probe_mail import Way
 from wehr.service.state_folder import default_state
 
 _MARKS = {
@@ -66,12 +66,11 @@ def command(
     config = read(file)
     folder = (state or default_state()).absolute()
     named = {"postfix": postfix, "sendmail": sendmail, "exim": exim, "opensmtpd": opensmtpd}
-    findings = list(examine(config, folder, time.time(), named))
-    if recipient is not None:
-        try:
-            findings.append(send(recipient, via, time.time()))
-        except ValueError as error:
-            raise BadUse(f"--send: {error}") from None
+    try:
+        way = Way(recipient, via) if recipient is not None else None
+    except ValueError as error:
+        raise BadUse(f"--send: {error}") from None
+    findings = list(examine(config, folder, time.time(), named, way))
     if as_json:
         print_json({"well": well(findings), "findings": findings})
     else:

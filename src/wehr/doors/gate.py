@@ -180,7 +180,7 @@ class Gate:
             decision = decide(
                 seen, None, None, None, scope=scopes[0], policy=setting.policy, key=self.secret, now=now
             )
-            if is_probe(trace, client, own=scopes[0].skip is not None):
+            if is_probe(trace, client, own=scopes[0].skip is not None, secret=self.secret, now=now):
                 return Verdict(msgspec.structs.replace(decision, action=Action.BLOCK), PROBED)
             self.counts[Action.ACCEPT, decision.reason] += 1
             self._early.forget(client, now + setting.policy.memory_days * _DAY)

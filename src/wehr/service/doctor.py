@@ -1,6 +1,7 @@
 """What ``wehr doctor`` finds out: is Wehr well, do its doors answer, do the mail systems ask it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from wehr.service.door_probes import try_doors
 from wehr.service.mta import exim, opensmtpd, postfix, sendmail
 from wehr.service.mta.places import Doors, places
 from wehr.service.mta.types import Finding, Level, NotThere
+from wehr.service.probe_mail import Way, send
 from wehr.service.state_folder import serving
 
 Named = Mapping[str, Sequence[Path]]
@@ -29,7 +31,9 @@ SYSTEMS: Final[Mapping[str, tuple[Find, Look]]] = {
 """How each mail system's configurations are found, and looked at."""
 
 
-def examine(config: Config, folder: Path, now: float, named: Named) -> Iterator[Finding]:
+def examine(
+    config: Config, folder: Path, now: float, named: Named, way: Way | None = None
+) -> Iterator[Finding]:
     """All findings, Wehr's own first.
 
     Args:
@@ -37,13 +41,18 @@ def examine(config: Config, folder: Path, now: float, named: Named) -> Iterator[
         folder: its state folder.
         now: UTC seconds since 1970.
         named: the mail systems to look at; with none named, all that are found.
+        way: the mail system that a probe is sent through; None: none.
     """
-    yield from _examine_wehr(config, folder, now)
-    yield from try_doors(config, folder)
+    yield from _examine_wehr(config, folder)
+    secret = yield from _examine_store(config, folder)
+    yield from _examine_catalogue(config, folder, now)
+    yield from try_doors(config, folder, secret, now)
     yield from _examine_mail_systems(config, folder, named)
+    if way is not None:
+        yield send(way, secret, now)
 
 
-def _examine_wehr(config: Config, folder: Path, now: float) -> Iterator[Finding]:
+def _examine_wehr(config: Config, folder: Path) -> Iterator[Finding]:
     process = serving(folder)
     if process is None:
         remedy = (
@@ -59,19 +68,20 @@ def _examine_wehr(config: Config, folder: Path, now: float) -> Iterator[Finding]
     }
     mode = str(config.policy.mode)
     yield Finding(Level.INFO, "Wehr", f"mode {mode}: {told.get(mode, 'refuses mail by the ladder')}")
-    yield from _examine_store(config, folder)
-    yield from _examine_catalogue(config, folder, now)
 
 
-def _examine_store(config: Config, folder: Path) -> Iterator[Finding]:
-    if not config.store.url and not (folder / "wehr.sqlite").is_file():
+def _examine_store(config: Config, folder: Path) -> Generator[Finding, None, bytes | None]:
+    """Returns the fleet's secret, if the store can be read."""
+    if not config.store.url and not os.access(folder / "wehr.sqlite", os.F_OK):
         yield Finding(Level.INFO, "store", f"there is none yet in {folder}, or this user cannot see it")
-        return
+        return None
     try:
         with open_store(config.store.at(folder), create=False) as store:
             yield Finding(Level.OK, "store", f"can be read; {len(store.servers())} servers")
+            return store.secret
     except LedgerError as error:
         yield Finding(Level.WRONG, "store", str(error), "run: wehr store check")
+        return None
 
 
 def _examine_catalogue(config: Config, folder: Path, now: float) -> Iterator[Finding]:

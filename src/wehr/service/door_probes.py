@@ -1,7 +1,7 @@
 """How each door is tried: a probe is sent through, which the door must refuse, or leave to the headers.
 
-One entry a door in `PROBES`, by the name of its table in the configuration. Each is given a place and the
-seconds that it may take, and returns what was answered.
+One entry a door in `PROBES`, by the name of its table in the configuration. Each is given a place, the
+seconds that it may take and the probe's stamp, and returns what was answered.
 """
 
 import http.client
@@ -16,7 +16,7 @@ import msgspec
 
 from wehr.doors.line.client import ask, encode
 from wehr.doors.milter import MilterClient
-from wehr.doors.probe import HOST, REPLY, TRACE
+from wehr.doors.probe import HOST, REPLY, trace
 from wehr.doors.wire import ProtocolError
 from wehr.evidence import Session
 from wehr.service.config import Config
@@ -27,20 +27,23 @@ from wehr.service.mta.types import Finding, Level
 PATIENCE: Final = 3.0
 """Seconds that a door may take: as long as the mail systems are told to wait."""
 
+UNSIGNED: Final = "no probe is made, for its token needs the fleet's secret, and the store cannot be read"
+AS_ROOT: Final = "run it as root, and name Wehr's folder with --state"
+_ANEW: Final = "restart Wehr, so that it is the version installed; or name its folder with --state"
 _MOST: Final = 64 << 10
 _CLIENT: Final = Session(client_ip="127.0.0.1", client_name="localhost", helo=HOST, recipients=(HOST,))
 
 
-def _milter(place: Place, patience: float) -> str:
+def _milter(place: Place, patience: float, stamp: str) -> str:
     with MilterClient(place.address, _CLIENT, timeout=patience) as client:
-        return client.deliver([("Received", " " + TRACE)])
+        return client.deliver([("Received", " " + stamp)])
 
 
-def _line(place: Place, patience: float) -> str:
-    return ask(place.address, encode(_CLIENT, [TRACE.encode()], "probe"), patience) or "accept"
+def _line(place: Place, patience: float, stamp: str) -> str:
+    return ask(place.address, encode(_CLIENT, [stamp.encode()], "probe"), patience) or "accept"
 
 
-def _policy_service(place: Place, patience: float) -> str:
+def _policy_service(place: Place, patience: float, _: str) -> str:
     """Without headers nobody is a probe: the answer to a stranger is DUNNO."""
     request = {
         "request": "smtpd_access_policy",
@@ -56,13 +59,13 @@ def _policy_service(place: Place, patience: float) -> str:
         return connection.makefile("rb").readline(1024).decode("ascii", "replace").strip()
 
 
-def _http(place: Place, patience: float) -> str:
+def _http(place: Place, patience: float, stamp: str) -> str:
     """Where tokens are demanded, that much is seen: only their hashes are in the configuration."""
     question = {
         "client_ip": _CLIENT.client_ip,
         "helo": HOST,
         "recipients": _CLIENT.recipients,
-        "headers": [["Received", TRACE]],
+        "headers": [["Received", stamp]],
     }
     connection = http.client.HTTPConnection(HOST, timeout=patience)
     connection.sock = _connected(place, patience)
@@ -81,30 +84,30 @@ def _http(place: Place, patience: float) -> str:
         connection.close()
 
 
-def _socketmap(place: Place, patience: float) -> str:
+def _socketmap(place: Place, patience: float, _: str) -> str:
     """A client that is never judged is not known well enough to pass unseen."""
     with _connected(place, patience) as connection:
         connection.sendall(b"17:milters 127.0.0.1,")
         return connection.recv(_MOST).decode("ascii", "replace")
 
 
-def _smtp(place: Place, patience: float) -> str:
+def _smtp(place: Place, patience: float, _: str) -> str:
     """Only greeted: who may be written to behind it is not known. ``--send`` and ``--via`` go through."""
     with smtplib.SMTP(place.host, place.port, local_hostname=HOST, timeout=patience) as client:
         return str(client.ehlo()[0])
 
 
-def _sink(place: Place, patience: float) -> str:
+def _sink(place: Place, patience: float, stamp: str) -> str:
     """It takes mail for anybody, and drops it."""
     with smtplib.SMTP(place.host, place.port, local_hostname=HOST, timeout=patience) as client:
         client.ehlo()
         client.mail("")
         client.rcpt(f"postmaster@{HOST}")
-        code, text = client.data(f"Received: {TRACE}\r\n\r\nThe probe of wehr doctor.\r\n".encode())
+        code, text = client.data(f"Received: {stamp}\r\n\r\nThe probe of wehr doctor.\r\n".encode())
         return f"{code} {text.decode('ascii', 'replace')}"
 
 
-def _connect(place: Place, patience: float) -> str:
+def _connect(place: Place, patience: float, _: str) -> str:
     _connected(place, patience).close()
     return ""
 
@@ -122,7 +125,7 @@ def _connected(place: Place, patience: float) -> socket.socket:
     return connection
 
 
-Probe = Callable[[Place, float], str]
+Probe = Callable[[Place, float, str], str]
 
 PROBES: Final[Mapping[str, tuple[Probe, frozenset[str]]]] = {
     "milter": (_milter, frozenset({REPLY})),
@@ -134,28 +137,45 @@ PROBES: Final[Mapping[str, tuple[Probe, frozenset[str]]]] = {
     "socketmap": (_socketmap, frozenset({"9:NOTFOUND ,"})),
 }
 """The probe of each door, and the answers that are right. A door without one is only connected to."""
+_CONNECTED: Final = (_connect, frozenset({""}))
 
 
-def try_doors(config: Config, folder: Path, patience: float = PATIENCE) -> Iterator[Finding]:
-    """Try each open door at each of its places."""
+def try_doors(
+    config: Config, folder: Path, secret: bytes | None, now: float, patience: float = PATIENCE
+) -> Iterator[Finding]:
+    """Try each open door at each of its places.
+
+    Args:
+        config: what is configured.
+        folder: the state folder.
+        secret: the fleet's; without it the doors that refuse a probe are only connected to.
+        now: UTC seconds since 1970.
+        patience: seconds that a door may take.
+    """
+    stamp = trace(secret, now) if secret else ""
     for door in DOORS:
         for place in places(config, folder, door):
-            yield _try(door, place, patience)
+            yield _try(door, place, patience, stamp)
 
 
-def _try(door: str, place: Place, patience: float) -> Finding:
+def _try(door: str, place: Place, patience: float, stamp: str) -> Finding:
     about = f"{door} {place}"
-    probe, wanted = PROBES.get(door, (_connect, frozenset({""})))
+    probe, wanted = PROBES.get(door, _CONNECTED)
+    unsigned = REPLY in wanted and not stamp
+    if unsigned:
+        probe, wanted = _CONNECTED
     began = time.monotonic()
     try:
-        answer = probe(place, patience)
+        answer = probe(place, patience, stamp)
     except (OSError, ProtocolError, ValueError) as error:
         text, remedy = _diagnosis(error, door, place, patience)
         return Finding(Level.WRONG, about, text[:300], remedy)
     if answer not in wanted:
-        text = f"the probe was answered {answer[:200]!r}: an older Wehr, or another program"
-        return Finding(Level.WRONG, about, text, "restart Wehr, so that it is the version installed")
+        text = f"the probe was answered {answer[:200]!r}: an older Wehr, another's, or another program"
+        return Finding(Level.WRONG, about, text, _ANEW)
     took = (time.monotonic() - began) * 1000
+    if unsigned:
+        return Finding(Level.ODD, about, f"connects ({took:.1f} ms); {UNSIGNED}", AS_ROOT)
     said = "connects" if door not in PROBES else "answers a probe as it should"
     return Finding(Level.OK, about, f"{said} ({took:.1f} ms)")
 

@@ -3,7 +3,10 @@
 import smtplib
 from email.utils import formatdate
 
-from wehr.doors.probe import HOST, REPLY, TRACE
+from msgspec import Struct
+
+from wehr.doors.probe import HOST, REPLY, trace
+from wehr.service.door_probes import AS_ROOT, UNSIGNED
 from wehr.service.door_settings import split_address
 from wehr.service.mta.types import Finding, Level
 
@@ -20,24 +23,41 @@ This is the probe of wehr doctor. Wehr refuses it: that you can read it means th
 _PATIENCE = 30.0
 
 
-def send(recipient: str, via: str, now: float) -> Finding:
-    """Hand the probe to a mail system. If Wehr is not asked, it is delivered to the recipient, and says so.
+class Way(Struct, frozen=True):
+    """Whom the probe is for, and by which mail system.
 
-    Args:
-        recipient: an address that the mail system takes mail for.
-        via: where it listens, as HOST:PORT. It must see us as loopback, or as one of its own.
-        now: UTC seconds since 1970.
+    ``recipient`` is an address that it takes mail for, ``via`` where it listens, as HOST:PORT. It must see us
+    as loopback, or as one of its own.
 
     Raises:
         ValueError: ``via`` is no address, or the recipient none.
     """
-    host, port = split_address(via)
-    if not recipient.isascii() or recipient.count("@") != 1 or any(it in recipient for it in "<>\r\n \t"):
-        raise ValueError(f"{recipient!r} is not a mail address")
-    about = f"probe via {via}"
-    message = _MESSAGE.format(trace=TRACE, host=HOST, recipient=recipient, date=formatdate(now), now=now)
+
+    recipient: str
+    via: str
+
+    def __post_init__(self) -> None:
+        split_address(self.via)
+        name = self.recipient
+        if not name.isascii() or name.count("@") != 1 or any(it in name for it in "<>\r\n \t"):
+            raise ValueError(f"{name!r} is not a mail address")
+
+
+def send(way: Way, secret: bytes | None, now: float) -> Finding:
+    """Hand the probe to a mail system. If Wehr is not asked, it is delivered to the recipient, and says so.
+
+    Args:
+        way: from whom to whom.
+        secret: the fleet's; without it nothing is sent, for Wehr would not know the probe.
+        now: UTC seconds since 1970.
+    """
+    about, recipient = f"probe via {way.via}", way.recipient
+    if not secret:
+        return Finding(Level.WRONG, about, UNSIGNED, AS_ROOT)
+    stamp = trace(secret, now)
+    message = _MESSAGE.format(trace=stamp, host=HOST, recipient=recipient, date=formatdate(now), now=now)
     try:
-        step, code, said = _hand_over(host, port, recipient, message)
+        step, code, said = _hand_over(way, message)
     except (OSError, smtplib.SMTPException) as error:
         text = f"no mail system answers there: {error}"
         return Finding(Level.WRONG, about, text[:300], "name its address with --via")
@@ -52,11 +72,12 @@ def send(recipient: str, via: str, now: float) -> Finding:
     return Finding(Level.WRONG, about, f"was refused, but not by Wehr: {said}"[:400], "see its log")
 
 
-def _hand_over(host: str, port: int, recipient: str, message: str) -> tuple[str, int, str]:
+def _hand_over(way: Way, message: str) -> tuple[str, int, str]:
     """The last step that was taken, the code of its answer, and all of that in one line."""
+    host, port = split_address(way.via)
     with smtplib.SMTP(host, port, local_hostname=HOST, timeout=_PATIENCE) as client:
         client.ehlo()
-        for step in ("MAIL FROM:<>", f"RCPT TO:<{recipient}>"):
+        for step in ("MAIL FROM:<>", f"RCPT TO:<{way.recipient}>"):
             code, text = client.docmd(step)
             if code != 250:
                 return step, code, _line(code, text)

@@ -89,14 +89,13 @@ async def _connect_unix(path: str, new: Callable[[], asyncio.Protocol]) -> objec
 
 def trial_gate(
     setting: Setting,
+    secret: bytes,
     clock: Callable[[], float],
     record: Callable[[Entry], None],
     on_error: Callable[[Exception], None],
 ) -> Gate:
     """A gate with a memory of its own, which ends with the process."""
-    return Gate(
-        trial(setting), Ledger(), secret=b"for trials only.", clock=clock, record=record, on_error=on_error
-    )
+    return Gate(trial(setting), Ledger(), secret=secret, clock=clock, record=record, on_error=on_error)
 
 
 def trial(setting: Setting) -> Setting:
