@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import smtplib
 import socket
 import threading
 import time
@@ -136,6 +137,32 @@ def test_at_rcpt_a_blocked_server_is_refused_before_its_message(open_folder: Pat
         assert other.code == 250
         assert cured == [250, 250]
         assert wehr.service.doors["line"].counters.messages - asked == 1 + 2 + 2 * 2
+
+
+def test_each_transaction_of_a_connection_is_told_from_the_next(open_folder: Path) -> None:
+    """One of three goes on to the headers; the others are refused at each recipient, and counted once."""
+    with (
+        _wehr(open_folder) as (wehr, address),
+        exim.running(open_folder, address, early=True) as mx,
+    ):
+        for day in (0, 25, 50, 75, 95):
+            wehr.clock.now = START + day * DAY
+            _send(mx, messages.exchange(OUTDATED))
+        counts = wehr.service.gate.counts
+        before = sum(counts.values())
+        wehr.clock.now += 601
+        with smtplib.SMTP(
+            mx.host, mx.port, local_hostname=PEER.helo, source_address=("127.1.1.5", 0)
+        ) as client:
+            client.ehlo()
+            codes = []
+            for _ in range(3):
+                client.mail("someone@mail.example.com")
+                codes.append([client.rcpt(f"{name}@example.org")[0] for name in ("postmaster", "a")])
+                client.rset()
+
+        assert codes == [[250, 250], [550, 550], [550, 550]]
+        assert sum(counts.values()) - before == 2
 
 
 def test_mail_flows_when_wehr_is_not_there(open_folder: Path) -> None:

@@ -20,6 +20,7 @@ local settings = {
   token = nil, -- if the door wants one
   timeout = 3.0, -- seconds; after them the message goes on
   own_received = 0, -- Received fields that the mail system has added itself: 0 with a milter, 1 with Exim
+  listener = '', -- what connectors of Wehr know this way in by, for rspamd does not tell: a port or a name
   verified_names = false, -- true if the client's name always leads back to its address, as with Postfix
   apply = true, -- false: only the symbols, for rules of your own
 }
@@ -46,6 +47,7 @@ local function question(task)
     client_name = settings.verified_names and name ~= 'unknown' and name or '',
     helo = task:get_helo() or '',
     authenticated = task:get_user() ~= nil,
+    listener = settings.listener,
     recipients = domains,
     queue_id = task:get_queue_id() or '',
     own_received = settings.own_received,

@@ -6,7 +6,7 @@ Postfix, SMTPD_POLICY_README; also ``src/smtpd/smtpd_check.c`` and ``src/util/at
 import re
 from collections.abc import Iterator
 
-from wehr.doors.wire import ProtocolError
+from wehr.doors.wire import ProtocolError, text
 
 MAX_REQUEST = 256 << 10
 """Bytes of one request."""
@@ -112,8 +112,3 @@ def answer(action: bytes) -> bytes:
 def client_name(name: bytes) -> str:
     """A client's name; mail systems write ``unknown`` for none, or the address in brackets."""
     return "" if name == b"unknown" or name.startswith(b"[") else text(name)
-
-
-def text(name: bytes) -> str:
-    """A name as text, no longer than any honest one."""
-    return name[:255].decode("utf-8", "replace")

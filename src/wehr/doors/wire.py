@@ -49,3 +49,8 @@ def refusal(line: str) -> bytes:
     if not _REPLY.fullmatch(text):
         raise ValueError(f"not a refusal in SMTP: {line[:_MAX_REPLY]!r}")
     return text
+
+
+def text(name: bytes) -> str:
+    """A name as text, no longer than any honest one."""
+    return name[:255].decode("utf-8", "replace")

@@ -61,7 +61,7 @@ def test_a_message_becomes_a_question_of_the_line_protocol() -> None:
     session = question.session
     assert (session.client_ip, session.client_name) == ("192.0.2.1", "mail.example.com")
     assert (session.helo, session.authenticated) == ("helo.example.com", False)
-    assert session.recipients == ("example.org",)
+    assert (session.recipients, session.listener) == (("example.org",), "25")
     assert question.trace == (b"from a\\n|b\n\tby c", b"from d by e")
     assert question.queue_id == "cfd8c0d8"
 
@@ -85,6 +85,12 @@ def test_an_ipv6_client_is_known() -> None:
     """Its address stands in brackets."""
     question = told(FilterSession(), REPORTS.replace(b"192.0.2.1:47035", b"[2001:db8::1]:47035"))
     assert question.session.client_ip == "2001:db8::1"
+
+
+def test_a_client_over_a_unix_socket_came_by_no_port() -> None:
+    """OpenSMTPD writes ``unix:`` and a path; then no listener is told."""
+    question = told(FilterSession(), REPORTS.replace(b"127.0.0.1:25", b"unix:/run/smtpd.sock"))
+    assert question.session.listener == ""
 
 
 def test_who_logged_in_is_authenticated() -> None:

@@ -11,8 +11,8 @@ from itertools import islice
 
 from msgspec import Struct
 
-from wehr.doors.attributes import Attributes, AttributeSession, answer, client_name, text
-from wehr.doors.wire import MAX_DOMAINS, ProtocolError, bounded
+from wehr.doors.attributes import Attributes, AttributeSession, answer, client_name
+from wehr.doors.wire import MAX_DOMAINS, ProtocolError, bounded, text
 from wehr.evidence.address import canonical
 from wehr.evidence.types import Session
 

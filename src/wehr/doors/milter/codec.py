@@ -17,8 +17,8 @@ ABORT, BODY, CONNECT, MACRO, END_OF_MESSAGE = b"ABCDE"
 HELO, QUIT_NEW, HEADER, MAIL, END_OF_HEADERS = b"HKLMN"
 NEGOTIATE, QUIT, RCPT, DATA, UNKNOWN = b"OQRTU"
 
-# Answers of the filter (SMFIR_*), the few that Wehr uses or its client understands.
-ACCEPT, CONTINUE, DISCARD, REJECT, TEMPFAIL, SKIP, REPLY_CODE = b"acdrtsy"
+# Answers of the filter (SMFIR_*), the few that Wehr gives.
+ACCEPT, CONTINUE, REPLY_CODE = b"acy"
 
 # What the filter may do (SMFIF_*): only to choose the macros that it is sent.
 CAN_SET_MACROS = 0x100

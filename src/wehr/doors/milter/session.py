@@ -16,11 +16,11 @@ Rule 4: whatever is kept of a message or a client is bounded, and what exceeds i
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 
 from wehr.doors.milter import codec
 from wehr.doors.milter.codec import HEADER, MACRO, Offer
-from wehr.doors.wire import MAX_DOMAINS, MAX_FIELD, MAX_FIELDS, MAX_TRACE, ProtocolError
+from wehr.doors.wire import MAX_DOMAINS, MAX_FIELD, MAX_FIELDS, MAX_TRACE, ProtocolError, text
+from wehr.evidence.address import canonical
 from wehr.evidence.types import Session
 
 MAX_MESSAGE = 32 << 20
@@ -190,7 +190,7 @@ class MilterSession:
         """Ask for the verdict, if that was not done at the end of the headers."""
         queue_id = self._macros_of(command).get(b"i")
         if queue_id:
-            self._queue_id = _text(queue_id)
+            self._queue_id = text(queue_id)
         verdict = self._verdict
         if not verdict:
             verdict = ACCEPTED
@@ -241,10 +241,10 @@ class MilterSession:
         """
         self._forget_client()
         peer = macros.get(b"_", b"").lower()
-        self._client_ip = _canonical(address)
+        self._client_ip = canonical(text(address))
         if not name.startswith(b"[") and name.lower() in peer and b"(may be forged)" not in peer:
-            self._client_name = _text(name)
-        self._listener = _text(macros.get(b"{daemon_name}", b""))
+            self._client_name = text(name)
+        self._listener = text(macros.get(b"{daemon_name}", b""))
         self._postfix = macros.get(b"v", b"").startswith(b"Postfix")
 
     def _learn_helo(self, helo: bytes, macros: Mapping[bytes, bytes]) -> None:
@@ -253,22 +253,22 @@ class MilterSession:
         Sendmail names any certificate, and says in ``{verify}`` what it is worth. Postfix names only one that
         it trusts (smtpd_milter.c, IF_TRUSTED).
         """
-        self._helo = _text(helo)
+        self._helo = text(helo)
         verified, subject = macros.get(b"{verify}") == b"OK", b"{cn_subject}"
         if self._postfix and b"{verify}" not in macros:
             verified, subject = True, b"{cert_subject}"
-        self._tls_name = _text(macros.get(subject, b"")) if verified else ""
+        self._tls_name = text(macros.get(subject, b"")) if verified else ""
 
     def _learn_sender(self, macros: Mapping[bytes, bytes]) -> None:
         """MAIL: nothing is kept of the sender itself."""
         self._authenticated = bool(macros.get(b"{auth_authen}") or macros.get(b"{auth_type}"))
-        self._queue_id = _text(macros.get(b"i", b""))
+        self._queue_id = text(macros.get(b"i", b""))
 
     def _learn_recipient(self, path: bytes) -> None:
         """RCPT: nothing is kept but the domain."""
         _, at, domain = path.rpartition(b"@")
         if at and len(self._domains) <= MAX_DOMAINS:
-            self._domains[_text(domain).rstrip("> ").lower()] = None
+            self._domains[text(domain).rstrip("> ").lower()] = None
 
     def _keep(self, field: bytes) -> None:
         """One Received field's body."""
@@ -291,18 +291,3 @@ def _agreement(offer: Offer) -> tuple[frozenset[int], bytes]:
     silent = _UNANSWERED.union(command for command, flag in codec.QUIET.items() if steps & flag)
     macros = WANTED_MACROS if actions else ()
     return silent, codec.encode_offer(Offer(min(offer.version, 6), actions, steps, macros))
-
-
-def _text(name: bytes) -> str:
-    """A name as text, no longer than any honest one."""
-    return name[:255].decode("utf-8", "replace")
-
-
-@lru_cache(maxsize=4096)
-def _canonical(address: bytes) -> str:
-    """An address as ``ipaddress`` prints it, an IPv4-mapped one as IPv4; ``""`` if it is none."""
-    try:
-        parsed = ip_address(address.partition(b"%")[0].decode("ascii"))
-    except ValueError:
-        return ""
-    return str((parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed)

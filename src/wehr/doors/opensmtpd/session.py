@@ -7,7 +7,7 @@ nonsense, takes smtpd with it. So nothing here raises, and each line that waits 
 from msgspec import Struct
 
 from wehr.doors.line.client import encode
-from wehr.doors.wire import MAX_DOMAINS, MAX_FIELD, MAX_FIELDS, MAX_TRACE
+from wehr.doors.wire import MAX_DOMAINS, MAX_FIELD, MAX_FIELDS, MAX_TRACE, text
 from wehr.evidence.address import canonical
 from wehr.evidence.types import Session
 
@@ -42,10 +42,21 @@ class Asking(Struct, frozen=True):
 class _Link:
     """What is known of one SMTP session and its message."""
 
-    __slots__ = ("authenticated", "domains", "fields", "helo", "in_headers", "ip", "name", "queue_id", "room")
+    __slots__ = (
+        "authenticated",
+        "domains",
+        "fields",
+        "helo",
+        "in_headers",
+        "ip",
+        "listener",
+        "name",
+        "queue_id",
+        "room",
+    )
 
     def __init__(self) -> None:
-        self.ip = self.name = self.helo = ""
+        self.ip = self.name = self.helo = self.listener = ""
         self.authenticated = False
         self.begin("")
 
@@ -109,7 +120,12 @@ class FilterSession:
         if event != b"commit" or known is None or len(known.domains) > MAX_DOMAINS:
             return answers + b"proceed\n"
         session = Session(
-            known.ip, known.name, known.helo, known.authenticated, recipients=tuple(known.domains)
+            known.ip,
+            known.name,
+            known.helo,
+            known.authenticated,
+            listener=known.listener,
+            recipients=tuple(known.domains),
         )
         trace = [bytes(field) for field in known.fields if field is not None]
         # smtpd puts its own field on top before it shows the message.
@@ -126,21 +142,19 @@ class FilterSession:
         if link is None:
             link = self._links[name] = _Link()
         match event, values:
-            case b"link-connect", [*rdns, verified, source, _]:
-                link.ip = canonical(_text(source.rpartition(b":")[0]))
-                link.name = _text(b"|".join(rdns)) if verified == b"pass" else ""
+            case b"link-connect", [*rdns, verified, source, listener]:
+                link.ip = canonical(text(source.rpartition(b":")[0]))
+                port = listener.rpartition(b":")[2]
+                link.listener = text(port) if port.isdigit() else ""
+                link.name = text(b"|".join(rdns)) if verified == b"pass" else ""
             case b"link-identify", [_, *identity]:
-                link.helo = _text(b"|".join(identity))
+                link.helo = text(b"|".join(identity))
             case b"link-auth", [first, *others]:
                 # Which of name and result comes first changed between versions.
                 link.authenticated = b"pass" in {first, *others}
             case b"tx-begin", [queue_id, *_]:
-                link.begin(_text(queue_id))
+                link.begin(text(queue_id))
             case b"tx-rcpt", [_, b"ok", *address]:
                 _, at, domain = b"|".join(address).rpartition(b"@")
                 if at and len(link.domains) <= MAX_DOMAINS:
-                    link.domains[_text(domain).lower()] = None
-
-
-def _text(name: bytes) -> str:
-    return name[:255].decode("utf-8", "replace")
+                    link.domains[text(domain).lower()] = None

@@ -6,8 +6,8 @@ in a request, so the answer is ``DUNNO`` but for clients that are known well eno
 
 from collections.abc import Callable
 
-from wehr.doors.attributes import Attributes, AttributeSession, answer, client_name, text
-from wehr.doors.wire import ProtocolError
+from wehr.doors.attributes import Attributes, AttributeSession, answer, client_name
+from wehr.doors.wire import ProtocolError, text
 from wehr.evidence.address import canonical
 from wehr.evidence.types import Session
 

@@ -1,8 +1,8 @@
 """The map's sockets."""
 
-from wehr.doors.attributes import text
 from wehr.doors.door import Door
 from wehr.doors.socketmap.session import Form, SocketmapSession
+from wehr.doors.wire import text
 from wehr.evidence.address import canonical
 
 
