@@ -24,6 +24,7 @@ _ROOMS = {
     "web": {"N_": None, "_": None, "gettext": None, "ngettext": (1, 2)},
     "policy": {"Phrase": (1,), "Compliance": (3,), "Entry": (1,), "Item": (2,)},
     "ledger": {"Phrase": (1,)},
+    "service": {"Phrase": (1,)},
 }
 """What marks a text: a function, and which of its arguments."""
 _METHODS = [("**.py", "python"), ("**.html", "jinja2")]

@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from wehr.ledger import Store
+from wehr.policy.phrases import Phrase
 from wehr.service.clock import SteadyClock, clock_error
 from wehr.service.logs import RateLimited
 from wehr.service.memory import Doubt, Memory
@@ -42,7 +43,9 @@ class ClockWatch:
         stored = await self._thread.run(store.newest)
         error = clock_error(before, stored, self._clock.raw(), both_ways=store.listens)
         if abs(error) > _MOST:
-            wrong = f"this machine's clock is {round(abs(error))} s {'behind' if error < 0 else 'ahead'}"
+            seconds = {"seconds": round(abs(error))}
+            behind = Phrase("this machine's clock is %(seconds)s s behind", seconds)
+            wrong = behind if error < 0 else Phrase("this machine's clock is %(seconds)s s ahead", seconds)
             self._clock.at_least(stored)
             self._error("the clock is wrong: nobody is refused", clock=wrong, of=store.name)
             self._memory.set_doubt(Doubt.CLOCK, wrong)

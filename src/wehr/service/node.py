@@ -25,6 +25,7 @@ from wehr.ledger import (
     replay,
 )
 from wehr.policy.laddering import Past, facts
+from wehr.policy.phrases import Phrase
 from wehr.service.clock import SteadyClock
 from wehr.service.clock_watch import ClockWatch
 from wehr.service.config import Config
@@ -178,7 +179,7 @@ class Node:
         replayed = await self._thread.run(self._replay)
         if found is None:
             memory.learn_secret(os.urandom(32))
-            memory.set_doubt(Doubt.STORE, "the store is away and there is no snapshot of it")
+            memory.set_doubt(Doubt.STORE, Phrase("the store is away and there is no snapshot of it"))
             log.warning("the store is away, and there is no snapshot of it: nobody is refused", why=why)
         else:
             memory.learn_secret(found.secret)

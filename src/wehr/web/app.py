@@ -127,6 +127,7 @@ _TEXTS: Mapping[int, str] = {
     413: N_("That is too much."),
     429: N_("Too many requests. Try again in a moment."),
     500: N_("Something went wrong here. It has been written to the log."),
+    501: N_("This part of Wehr is not installed here."),
     503: N_(
         "The store cannot be reached at the moment. Mail is answered all the same. Try again in a moment."
     ),
@@ -140,6 +141,7 @@ _PHRASES: Mapping[int, str] = {
     413: N_("Content Too Large"),
     429: N_("Too Many Requests"),
     500: N_("Internal Server Error"),
+    501: N_("Not Implemented"),
     503: N_("Service Unavailable"),
 }
 """As RFC 9110 has them; Python names some by its predecessors."""

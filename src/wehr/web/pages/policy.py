@@ -20,6 +20,7 @@ from wehr.ledger.state import DAY
 from wehr.policy import Mode, Policy
 from wehr.policy.compliance import MICROSOFT_FLOORS, Floor
 from wehr.policy.pauses import Pause
+from wehr.policy.phrases import Phrase
 from wehr.policy.selection import Wave
 from wehr.web.holding import days_left, tenants_of
 from wehr.web.languages import N_
@@ -108,10 +109,20 @@ async def _what_if(visit: Visit) -> Response:
     try:
         planned = plan(policy, visit.query)
     except (ValueError, KeyError) as error:
-        return await _show(visit, str(error).strip("'\""), status=400)
+        return await _show(visit, _wrong(error), status=400)
     if not compare(policy, planned):
-        return await _show(visit, N_("That is as it is now: change something."), status=400)
+        return await _show(visit, Phrase(N_("That is as it is now: change something.")), status=400)
     return await _show(visit, result=await play(visit, planned))
+
+
+def _wrong(error: Exception) -> Phrase:
+    """What is said of an error of `plan`."""
+    told = error.args[0] if error.args else None
+    if isinstance(told, Phrase):
+        return told
+    return Phrase(
+        N_("A value cannot be. Builds are written as 15.2.1544.14, and days of grace are 0 to 3650.")
+    )
 
 
 async def play(visit: Visit, planned: Policy) -> WhatIf:
@@ -180,7 +191,7 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no day: write YYYY-MM-DD") from None
+        raise ValueError(Phrase(N_("%(day)s is no day: write YYYY-MM-DD"), {"day": repr(text)})) from None
 
 
 PAGES: Final = (
