@@ -87,7 +87,7 @@ def _examine_store(config: Config, folder: Path) -> Generator[Finding, None, byt
 def _examine_catalogue(config: Config, folder: Path, now: float) -> Iterator[Finding]:
     try:
         catalogue = load(overlays=config.catalogue.files(folder))
-    except CatalogueError as error:
+    except (CatalogueError, OSError) as error:
         yield Finding(Level.WRONG, "catalogue", str(error), "mend or remove that file")
         return
     today = datetime.fromtimestamp(now, UTC).date()
