@@ -282,6 +282,26 @@ def test_a_token_that_asks_too_often_waits_and_no_other_does(tmp_path: Path) -> 
         assert browser.get("/api/v1/policy", headers=one).status_code == 200
 
 
+def test_who_shows_too_many_bad_tokens_is_not_looked_up_any_more(tmp_path: Path) -> None:
+    """429 for his network, without a word to the store; a good token costs nothing of it."""
+    with house(tmp_path, NOW) as (given, source, store), site(given, WebSettings()) as browser:
+        good = {"Authorization": f"Bearer {token(store, now=NOW)}"}
+        bad = {"Authorization": "Bearer wehr_0123456789ab_guessed"}
+
+        def status(headers: dict[str, str]) -> int:
+            return browser.get("/api/v1/policy", headers=headers).status_code
+
+        assert [status(it) for it in (good, bad) * 30] == [200, 401] * 30
+        assert [status(bad) for _ in range(32)] == [401] * 30 + [429] * 2
+        refused = browser.get("/api/v1/policy", headers=good)
+        assert refused.status_code == 429
+        assert refused.headers["Retry-After"] == "60"
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        assert browser.get("/api/v1/policy").status_code == 401  # nothing is looked up for it
+        source.time += 60
+        assert status(good) == 200
+
+
 def test_a_proxy_that_is_trusted_names_the_account(tmp_path: Path) -> None:
     """Only one that is trusted, only accounts that there are, and forms need their token all the same."""
     settings = WebSettings(trusted_proxies=("192.0.2.0/24",), user_header="X-Forwarded-User")

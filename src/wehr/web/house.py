@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
-from wehr.ledger import ServerRow, Store
+from wehr.ledger import LedgerError, ServerRow, Store
 from wehr.ledger.listing import Listing
 from wehr.ledger.report import Basis, ReportRow, report
 from wehr.ledger.selecting import rows_of, tallies_of
@@ -36,6 +36,8 @@ class House:
         self._stores = stores
         self._listings = Listings(source, stores)
         self.public_rate = Rate(_A_MINUTE)
+        self._asking = asyncio.Lock()
+        self._answered: tuple[float, bool] | None = None
         self._long = asyncio.Semaphore(1)
         self._waiting = 0
 
@@ -56,6 +58,19 @@ class House:
             Busy: too many questions wait already.
         """
         return await self._stores.ask(question)
+
+    async def store_answers(self) -> bool:
+        """Whether the store can be asked: tried once a second at most, however many want to know."""
+        async with self._asking:
+            now = self.now()
+            if self._answered is None or abs(now - self._answered[0]) >= 1:
+                answers = True
+                try:
+                    await self.ask(Store.last_change)
+                except (LedgerError, Busy):
+                    answers = False
+                self._answered = (now, answers)
+            return self._answered[1]
 
     async def work(self, task: Callable[[], T]) -> T:
         """What ``task`` gives, in a thread: for what takes longer than a message may wait.

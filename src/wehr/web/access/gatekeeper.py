@@ -10,14 +10,18 @@ from starlette.responses import RedirectResponse, Response
 
 from wehr.ledger import Store
 from wehr.web.access.accounts import Account, Accounts
-from wehr.web.access.attempts import Attempts
+from wehr.web.access.attempts import Attempts, network_of
 from wehr.web.access.secret import form_token, new_secret
 from wehr.web.access.sessions import Lifetime, Session, Sessions
 from wehr.web.access.tokens import Token, Tokens
 from wehr.web.cookies import SESSION, VISIT
 from wehr.web.house import House
+from wehr.web.rate import Rate
 from wehr.web.settings import WebSettings
 from wehr.web.visit import MAY, Need, Page, Role, Visit, Visitor
+
+_A_MINUTE = 60
+"""Tokens of one network that are looked up and found bad: enough for a program that asks with an old one."""
 
 
 class Gatekeeper:
@@ -27,6 +31,7 @@ class Gatekeeper:
         self._house = house
         self._settings = settings
         self.attempts = Attempts()
+        self._bad_tokens = Rate(_A_MINUTE)
         self.lifetime = Lifetime(settings.session_hours * 3600.0, settings.idle_minutes * 60.0)
 
     async def identify(self, request: Request, page: Page) -> Visitor:
@@ -103,12 +108,16 @@ class Gatekeeper:
         if kind.lower() != "bearer" or not text:
             return Visitor()
         now = self._house.now()
+        network = network_of(request.client.host if request.client else "")
+        if self._bad_tokens.spent(network, now):
+            raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, headers={"Retry-After": "60"})
 
         def find(store: Store) -> Token | None:
             return Tokens(store).find(text.strip(), now)
 
         token = await self._house.ask(find)
         if token is None:
+            self._bad_tokens.allows(network, now)
             return Visitor()
         bound = frozenset(token.tenants) if token.tenants else None
         return Visitor(f"token {token.name}", token.scope.may, bound, token=token.id)

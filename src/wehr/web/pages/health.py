@@ -4,8 +4,6 @@ from typing import Final
 
 from starlette.responses import PlainTextResponse, Response
 
-from wehr.ledger import LedgerError, Store
-from wehr.web.stores import Busy
 from wehr.web.visit import Need, Page, Visit
 
 
@@ -15,9 +13,7 @@ async def _alive(_visit: Visit) -> Response:
 
 async def _ready(visit: Visit) -> Response:
     """200 when the store answers and mail may be refused; mail is answered in any case."""
-    try:
-        await visit.house.ask(Store.last_change)
-    except (LedgerError, Busy):
+    if not await visit.house.store_answers():
         return PlainTextResponse("the store is away\n", 503)
     if visit.house.present.doubt:
         return PlainTextResponse("nobody is refused at the moment\n", 503)
