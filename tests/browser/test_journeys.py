@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from browsing import PASSWORD
-from chromium import window
+from chromium import faults, window
 from fleet_site import NOW, Site, Sites, site
 from playwright.sync_api import Browser, Page, expect
 
@@ -37,29 +37,48 @@ def test_from_the_first_start_to_an_exemption(fleet: Sites, browser: Browser, *,
         page.get_by_role("link", name=HARBOUR).click()
 
         page.locator("summary", has_text="Pause").click()
-        page.get_by_label("Days").fill("3")
-        page.get_by_label("Reason").first.fill("change freeze")
+        page.get_by_label("Days", exact=False).first.fill("3")
         page.get_by_role("button", name="Pause this server").click()
+        expect(page.locator("main")).to_contain_text("is paused from now until")
+        expect(page.locator("main")).to_contain_text("It stays in stage 5")
+        confirm(page, "change freeze")
+        expect(page.get_by_role("status")).to_contain_text("The pause is noted")
         expect(page.locator("main")).to_contain_text("the clock stands")
         event = page.locator("tr", has_text="pause-added")
         expect(event).to_contain_text("anna")
         expect(event).to_contain_text("change freeze")
 
+        page.get_by_label("Days more").fill("2")
+        page.get_by_role("button", name="Extend this pause").click()
+        expect(page.locator("main")).to_contain_text("instead of")
+        confirm(page, "still moving")
+        expect(page.locator("tr", has_text="pause-extended")).to_contain_text("still moving")
+
         page.get_by_role("button", name="End this pause now").click()
-        expect(page.locator("tr", has_text="pause-cancelled")).to_contain_text("anna")
+        expect(page.locator("main")).to_contain_text("Its clock goes on at once, in stage 5")
+        page.get_by_role("link", name="Back, without doing anything").click()
+        page.get_by_role("button", name="End this pause now").click()
+        confirm(page, "moved")
+        expect(page.locator("tr", has_text="pause-cancelled")).to_contain_text("moved")
         expect(page.locator("main")).not_to_contain_text("the clock stands")
 
         page.locator("summary", has_text="Exempt").click()
         page.get_by_label("Last day").fill("2026-12-24")
-        page.get_by_label("Reason").last.fill("replaced in December")
         page.get_by_role("button", name="Exempt this server").click()
+        confirm(page, "replaced in December")
         expect(page.locator("main")).to_contain_text("the clock stands")
 
         expect(page.locator("tr", has_text="exemption-added")).to_contain_text("anna")
         running.running.clock.now += 60
         page.get_by_role("button", name="End this exemption now").click()
-        expect(page.locator("tr", has_text="exemption-cancelled")).to_contain_text("anna")
+        confirm(page, "replaced earlier")
+        expect(page.locator("tr", has_text="exemption-cancelled")).to_contain_text("replaced earlier")
         expect(page.locator("main")).not_to_contain_text("the clock stands")
+
+        page.locator("summary", has_text="Write to").click()
+        page.get_by_role("button", name="Show the message").click()
+        expect(page.get_by_role("alert")).to_contain_text("Notices are not set up")
+        page.get_by_role("link", name="Back", exact=True).click()
 
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
@@ -67,6 +86,12 @@ def test_from_the_first_start_to_an_exemption(fleet: Sites, browser: Browser, *,
         expect(page).to_have_url(re.compile(r"/login\?next=%2Freport$"))
         page.goto(f"/invitation/{secret}")
         expect(page.locator("main")).to_contain_text("There is no such page.")
+
+
+def confirm(page: Page, why: str) -> None:
+    """Give the reason, and do what the page says."""
+    page.get_by_label("Reason").fill(why)
+    page.get_by_role("button", name="Confirm").click()
 
 
 def test_the_report_is_sorted_and_paged(shown: Site, browser: Browser) -> None:
@@ -208,3 +233,34 @@ def test_an_administrator_lets_somebody_in(fleet: Sites, browser: Browser) -> No
                 field.fill(PASSWORD)
             other.get_by_role("button", name="Set the password").click()
             expect(other.locator(".account")).to_contain_text("vera")
+
+
+def test_a_tenant_is_paused_with_keys_alone_in_german(fleet: Sites, browser: Browser) -> None:
+    """From the policy page: fields in order, Enter submits, what will happen is read, a reason is given."""
+    with fleet(Role.OPERATOR) as running, window(browser, running.url, locale="de-DE") as page:
+        running.log_in(page, Role.OPERATOR)
+        page.goto("/policy")
+        page.locator("summary", has_text="Pause für einen ganzen Mandanten").focus()
+        for key in ("Enter", "Tab"):
+            page.keyboard.press(key)
+        expect(page.locator(":focus")).to_have_id("tenant")
+        page.keyboard.type("university")
+        page.keyboard.press("Tab")
+        expect(page.locator(":focus")).to_have_id("days")
+        page.keyboard.type("7")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=2)).to_have_text("Was geschehen wird")
+        expect(page.locator("main")).to_contain_text(
+            "Alle Server des Mandanten university sind von jetzt bis"
+        )
+        expect(page.locator("main")).to_contain_text("Server des Mandanten, die jetzt veraltet sind: 2.")
+        assert faults(page) == []
+        page.locator("#why").focus()
+        page.keyboard.type("Prüfungszeit")
+        page.keyboard.press("Tab")
+        expect(page.locator(":focus")).to_contain_text("Bestätigen")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("Die Pause ist vermerkt")
+        expect(page.locator(".held")).to_contain_text("Prüfungszeit")
+        (pause,) = [it for it in running.store.pauses() if it.tenant == "university"]
+        assert (pause.days, pause.server, pause.by, pause.why) == (7, None, "operator", "Prüfungszeit")

@@ -27,6 +27,11 @@ PAGES = {
     "catalogue": "/catalogue",
     "account": "/account",
     "access": "/access",
+    "deed-pause": "/deeds/pause?days=3&ref={ex01.harbour.example}",
+    "deed-tenant": "/deeds/pause?days=3&tenant=university",
+    "deed-exempt": "/deeds/exempt?ref={ex01.harbour.example}",
+    "deed-write": "/deeds/write?ref={ex01.harbour.example}",
+    "deed-refused": "/deeds/pause?days=300&ref={ex01.harbour.example}",
     "status-open": "/s/{ex01.harbour.example}",
     "status-blocked": "/s/{exchange.court.example}",
     "status-held": "/s/{ex.school.example}",
@@ -40,7 +45,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "german": {"locale": "de-DE"},
     "phone": {"viewport": {"width": 360, "height": 740}, "locale": "de-DE", "has_touch": True},
 }
-LIGHT_ONLY = {"report-all", "server-good", "what-if-wrong", "status-good"}
+LIGHT_ONLY = {"deed-exempt", "deed-tenant", "report-all", "server-good", "what-if-wrong", "status-good"}
 """Pages that look like others elsewhere."""
 RULES = {
     "light": (),

@@ -32,9 +32,11 @@ def _held(told: Story, current: Entry, until: float | None) -> list[Phrase]:
     found = [
         Phrase(N_("It stays in stage %(stage)s, and meanwhile nothing of it is delayed or refused."), stage)
     ]
-    if not told.enforced:
+    if until is None:
+        found.append(Phrase(N_("As things stand, that has no end.")))
+    elif not told.enforced:
         found.append(Phrase(N_("Afterwards it is only reported, as the policy has it.")))
-    elif until is not None and (current.throttle or current.block):
+    elif current.throttle or current.block:
         values: dict[str, Value] = {"at": moment(until), "throttle": current.throttle, "block": current.block}
         text = N_("From %(at)s on all of its mail is refused again.")
         if current.block < 60:
