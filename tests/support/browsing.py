@@ -104,7 +104,8 @@ def house(
         file.write_bytes(_empty_store())
     with open_store(f"sqlite:///{file}") as store:
         facts = facts or Facts(host_name="mx.example.org", contact="postmaster@example.org")
-        source = Standing(now, Present(load(), policy, Holds.of(policy, (), ()), facts), Ledger())
+        ledger = Ledger(mixed_enforced=policy.mixed == "enforce")
+        source = Standing(now, Present(load(), policy, Holds.of(policy, (), ()), facts), ledger)
         stores = Stores(partial(open_store, f"sqlite:///{folder / 'wehr.sqlite'}", create=False))
         try:
             yield House(source, stores), source, store

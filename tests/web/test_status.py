@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -32,10 +33,10 @@ def enforced(day: float, *, name: str = KEY.name) -> Entry:
 
 @contextlib.contextmanager
 def page(
-    folder: Path, *entries: Entry, day: float, mode: Mode = Mode.ENFORCE
+    folder: Path, *entries: Entry, day: float, mode: Mode = Mode.ENFORCE, **rules: Any
 ) -> Iterator[tuple[TestClient, str, Standing, Store]]:
     """The public pages over these messages, with the path of the server's own."""
-    policy = Policy(mode=mode)
+    policy = Policy(mode=mode, **rules)
     with house(folder, at(day), policy) as (given, source, store):
         store.carry("mx1", Position(), entries, Position(1, 1), at(day))
         learn(source, store)
@@ -103,6 +104,35 @@ def test_a_cured_server_reads_that_its_mail_is_taken(tmp_path: Path) -> None:
 
     assert "up to date. Its mail is taken" in text
     assert "What to install" not in text
+
+
+@pytest.mark.parametrize(
+    ("mixed", "said"),
+    [
+        ("report", "Its mail is taken. It shows an old version beside a new one."),
+        ("enforce", "At this moment its mail is refused"),
+    ],
+)
+def test_a_mixed_server_reads_what_the_policy_does_with_it(mixed: str, said: str, tmp_path: Path) -> None:
+    """Left alone, or refused like any other that is out of date."""
+    days = [float(day) for day in range(0, 96, 5)]
+    both = [it for day in days for it in (enforced(day), entry(sighting(day + 0.1, NEW), compliant=True))]
+    with page(tmp_path, *both, day=96, mixed=mixed) as (browser, path, _, _):
+        text = browser.get(path).text
+
+    assert said in text
+    assert "up to date" not in text
+
+
+def test_while_nobody_is_refused_it_says_so(tmp_path: Path) -> None:
+    """Where the service doubts itself, mail of the last stage is taken, too."""
+    seen = [enforced(float(day)) for day in range(0, 96, 5)]
+    with page(tmp_path, *seen, day=95) as (browser, path, source, _):
+        source.value = msgspec.structs.replace(source.value, doubt="the clock is wrong")
+        text = browser.get(path).text
+
+    assert "At this moment its mail is taken" in text
+    assert "the clock is wrong" not in text
 
 
 def test_a_pause_is_told_with_its_end(tmp_path: Path) -> None:

@@ -68,14 +68,17 @@ async def _status(visit: Visit) -> Response:
     basis = visit.house.basis([row.key])
     found = await visit.house.work(lambda: story(row, (), basis, key))
     response = await visit.page(
-        "status.html", story=found, told=tell(found, basis, visit.language), links=known
+        "status.html",
+        story=found,
+        told=tell(found, basis, visit.language, doubted=bool(visit.house.present.doubt)),
+        links=known,
     )
     response.headers["X-Robots-Tag"] = "noindex, nofollow"
     return response
 
 
-def tell(found: Story, basis: Basis, language: str) -> Told:
-    """What the page says of a server."""
+def tell(found: Story, basis: Basis, language: str, *, doubted: bool = False) -> Told:
+    """What the page says of a server; ``doubted``: nobody at all is refused at the moment."""
     assessment = found.assessment
     missing = (
         sorted(assessment.missing_updates, key=lambda it: it.released, reverse=True) if assessment else []
@@ -83,7 +86,7 @@ def tell(found: Story, basis: Basis, language: str) -> Told:
     holes = (
         tuple(it for it in assessment.vulnerabilities if it.exploited and it.certain) if assessment else ()
     )
-    verdict, until = _now(found, basis.now)
+    verdict, until = _now(found, basis, doubted=doubted)
     software = found.row.state.software
     return Told(
         verdict,
@@ -97,19 +100,19 @@ def tell(found: Story, basis: Basis, language: str) -> Told:
     )
 
 
-def _now(found: Story, now: float) -> tuple[str, int | None]:
+def _now(found: Story, basis: Basis, *, doubted: bool) -> tuple[str, int | None]:
     """What a message of the server meets at this moment."""
     excuses = {
+        "mixed": found.report.mixed and basis.policy.mixed != "enforce",
         "taken": not found.report.out_of_date,
-        "mixed": found.report.mixed,
         "held": found.holder is not None,
         "reported": not found.enforced,
-        "open": not found.windows,
+        "open": doubted or not found.windows,
     }
     if excuse := next((name for name, holds in excuses.items() if holds), None):
         return excuse, None
     this, following = found.windows
-    action = this.at(now)
+    action = this.at(basis.now)
     if action is Action.ACCEPT:
         return "open", None
     again: int | None = this.end
