@@ -23,6 +23,7 @@ from wehr.evidence import (
     handover,
     sighting,
 )
+from wehr.evidence.display import printable
 from wehr.ledger import Entry, Ledger, reference
 from wehr.policy import (
     Action,
@@ -189,6 +190,7 @@ class Gate:
             return Verdict(decision)
         if setting.passing and (seen.relation is Relation.DIRECT or not setting.passing.relays):
             self.clients.saw_server(client.client_ip)
+        queue_id = printable(queue_id)
         entries = [self._judge(seen, it, session, now, queue_id=queue_id, door=door) for it in scopes]
         decision = mildest(entry.decision for entry in entries)
         for entry, scope in zip(entries, scopes, strict=True):
@@ -268,7 +270,7 @@ class Gate:
             Relation.DIRECT,
             Confidence.PLAUSIBLE,
             session.client_ip,
-            session.client_name,
+            printable(session.client_name),
         )
         assessment = setting.catalogue.assess(standing.effective_build, self._day(now), state.software)
         decision = decide(
@@ -284,7 +286,7 @@ class Gate:
         )
         # Nothing was shown this time: the entry names what was known, and is no evidence of it.
         known = msgspec.structs.replace(seen, relation=Relation.NONE, confidence=Confidence.NONE)
-        return Entry(key, known, None, decision, transaction, door)
+        return Entry(key, known, None, decision, printable(transaction), door)
 
     def _judge(
         self, seen: Sighting, scope: Scope, session: Session, now: float, *, queue_id: str, door: str

@@ -38,4 +38,6 @@ def display_line(line: bytes) -> str:
 
 def printable(text: str) -> str:
     """The text with ``?`` for whatever is not printable ASCII."""
+    if text.isascii() and text.isprintable():
+        return text
     return text.encode("latin-1", "replace").translate(_PRINTABLE).decode("ascii")

@@ -91,7 +91,7 @@ def sighting(found: Handover, session: Session, at: float) -> Sighting | None:
         relation=found.relation,
         confidence=found.confidence,
         client_ip=ip,
-        client_name=found.client_name,
+        client_name=printable(found.client_name),
         version=found.version,
         line=found.line,
     )
