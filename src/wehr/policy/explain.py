@@ -115,7 +115,9 @@ def _evidence(sighting: Sighting) -> Phrase:
     if sighting.name:
         told = {"text": text, "name": sighting.name, "confidence": Phrase(sighting.confidence)}
         text = Phrase("%(text)s; calls itself %(name)s (%(confidence)s)", told)
-    return joined(". Received: ", (text, sighting.line)) if sighting.line else text
+    if sighting.line:
+        text = Phrase("%(text)s. Received: %(line)s", {"text": text, "line": sighting.line})
+    return text
 
 
 def _assessed(assessment: Assessment) -> Phrase:
