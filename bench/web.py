@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.testclient import TestClient
@@ -48,8 +49,13 @@ TARGETS = {
     "by last seen": "/report?out_of_date=&sort=last_seen",
     "last page": "/report?out_of_date=&sort=name&descending=true",
     "overview": "/",
+    "overview, a tenant's": "/tenant",
+    "picture of messages": "/charts/messages.svg",
+    "picture of products": "/charts/products.svg",
+    "figures for Prometheus": "/metrics",
     "one server": "",
 }
+"""At "/tenant" stands the overview as an operator sees it who may not see all tenants."""
 
 
 class Standing:
@@ -77,8 +83,9 @@ class Standing:
         return ()
 
     async def identify(self, request: Request, page: Page) -> Visitor:
-        """The operator."""
-        return Visitor("bench", Need.OPERATE, csrf="bench")
+        """The operator; of one tenant, who has all servers, at his own address."""
+        tenants = frozenset({"default"}) if request.url.path == "/tenant" else None
+        return Visitor("bench", Need.OPERATE, tenants, csrf="bench")
 
     async def check(self, request: Request, page: Page, visitor: Visitor) -> None:
         """Nothing is changed here."""
@@ -112,7 +119,11 @@ def filled(folder: Path, servers: int) -> Iterator[tuple[TestClient, str]]:
     source = Standing(ledger)
     stores = Stores(partial(open_store, url, create=False))
     try:
-        with TestClient(create_app(House(source, stores), PAGES, source), base_url="http://localhost") as it:
+        house, client = House(source, stores), ("127.0.0.1", 1)
+        home = next(it for it in PAGES if it.path == "/")
+        bound = msgspec.structs.replace(home, path="/tenant", name="tenant", menu="")
+        app = create_app(house, (*PAGES, bound), source)
+        with TestClient(app, base_url="http://localhost", client=client) as it:
             yield it, one
     finally:
         stores.close()

@@ -9,7 +9,7 @@ from ledger_stories import NEW, OLD, START, at, entry, key_of, sighting
 from wehr.ledger.errors import PositionMoved, RuleDamaged, StoreUnreadable
 from wehr.ledger.journal import Entry, Position
 from wehr.ledger.memory import reference
-from wehr.ledger.rows import Event
+from wehr.ledger.rows import Event, Tally
 from wehr.ledger.schema import events, exemptions, pauses
 from wehr.ledger.state import merge, observe
 from wehr.ledger.store import Store
@@ -117,6 +117,19 @@ def test_tallies_count_messages_by_day_and_outcome(store: Store) -> None:
 
     assert [tally.messages for tally in store.tallies()] == [3, 1]
     assert [tally.messages for tally in store.tallies(since_day=int(at(1) // 86400))] == [1]
+
+
+def test_tallies_are_summed_over_days_and_reasons(store: Store) -> None:
+    """Of some servers or all, from a day on."""
+    other = sighting(1, name="other.example.org")
+    ref, other_ref = (reference(key_of(it), store.secret) for it in (sighting(0), other))
+    carry(store, entry(sighting(0)), entry(sighting(0.1)), entry(sighting(1)), entry(other))
+    mine = Tally(0, ref, "accept", "", False, 3)
+
+    assert store.sums(refs=[ref, "nosuchserver"]) == [mine]
+    assert {tally.ref: tally.messages for tally in store.sums()} == {ref: 3, other_ref: 1}
+    assert [tally.messages for tally in store.sums(refs=[ref], since_day=int(at(1) // 86400))] == [1]
+    assert store.sums(refs=[]) == []
 
 
 def test_detection_stages_and_cure_become_events(store: Store) -> None:

@@ -91,10 +91,14 @@ class Records(Database):
             query = query.where(tallies.c.ref == ref)
         return self._rows(query.order_by(tallies.c.day, tallies.c.ref), Tally)
 
-    def sums(self) -> list[Tally]:
-        """Messages per server and outcome over all days: each tally's day is 0, and its reason empty."""
+    def sums(self, *, refs: Collection[str] | None = None, since_day: int = 0) -> list[Tally]:
+        """Messages per server and outcome, from a day on: each tally's day is 0, and its reason empty."""
         what = (tallies.c.ref, tallies.c.action, tallies.c.enforced)
         query = select(*what, func.sum(tallies.c.messages)).group_by(*what)
+        if refs is not None:
+            query = query.where(tallies.c.ref.in_(refs))
+        if since_day:
+            query = query.where(tallies.c.day >= since_day)
         with self._read() as connection:
             return [Tally(0, row[0], row[1], "", row[2], int(row[3])) for row in connection.execute(query)]
 

@@ -5,8 +5,8 @@ from typing import Final
 
 from sqlalchemy import func, select
 
-from wehr.ledger.rows import ServerRow, Tally
-from wehr.ledger.schema import days, journals, servers, sightings, tallies
+from wehr.ledger.rows import ServerRow
+from wehr.ledger.schema import days, journals, servers, sightings
 from wehr.ledger.store import Store
 from wehr.policy.windows import HOUR
 
@@ -27,13 +27,6 @@ def rows_of(store: Store, refs: Sequence[str]) -> list[ServerRow]:
     for first in range(0, len(refs), _BATCH):
         found.update((row.ref, row) for row in store.servers(refs=refs[first : first + _BATCH]))
     return [found[ref] for ref in refs if ref in found]
-
-
-def tallies_of(store: Store, refs: Sequence[str]) -> list[Tally]:
-    """The messages of these servers by day and outcome."""
-    with store.reading() as connection:
-        rows = connection.execute(select(tallies).where(tallies.c.ref.in_(refs))).mappings()
-        return [Tally(**row) for row in rows]
 
 
 def hours_of(store: Store, ref: str, since: float) -> list[tuple[int, str, bool, int]]:

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from wehr.ledger import LedgerError, ServerRow, Store
 from wehr.ledger.listing import Listing
 from wehr.ledger.report import Basis, ReportRow, report
-from wehr.ledger.selecting import rows_of, tallies_of
+from wehr.ledger.selecting import rows_of
 from wehr.policy import ServerKey
 from wehr.web.letters import Letters
 from wehr.web.listings import Listings
@@ -126,7 +126,7 @@ class House:
         basis = self.basis(row.key for row in rows)
 
         def judged(store: Store) -> list[ReportRow]:
-            return report(rows, basis, tallies_of(store, refs))
+            return report(rows, basis, store.sums(refs=refs))
 
         by_ref = {row.reference: row for row in await self.ask(judged)}
         return [(row, by_ref[row.ref]) for row in rows]

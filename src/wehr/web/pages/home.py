@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
 from babel.dates import format_date
@@ -25,6 +26,10 @@ _WEEK: Final = 7 * DAY
 _PRODUCTS: Final = 12
 _QUIET: Final = 3600.0
 """Seconds that a node may carry nothing while others do."""
+
+_Kind = tuple[str, str]
+_kind: Final[Callable[[Line], _Kind]] = attrgetter("software", "build")
+"""What the catalogue goes by: there are few builds, however many servers."""
 
 
 class Coming(Struct, frozen=True):
@@ -55,26 +60,22 @@ def summarize(listing: Listing, tenants: frozenset[str] | None) -> Summary:
     lines = [it for it in listing.find(ServerQuery(tenants=tenants)) if not it.silent]
     bad = [it for it in lines if it.out_of_date]
     now = listing.basis.now
-    kinds = {_kind(it): it for it in lines}
-    holed = {kind for kind, it in kinds.items() if _is_exploited(it)}
-    names, late = (_by_product(kinds, Counter(map(_kind, some))) for some in (lines, bad))
+    kinds = dict(zip(map(_kind, lines), lines, strict=True))
+    holed = [kind for kind, it in kinds.items() if _is_exploited(it)]
+    seen, late = (Counter(map(_kind, some)) for some in (lines, bad))
+    names, late_names = (_by_product(kinds, some) for some in (seen, late))
     states = Counter(it.state for it in lines)
     month = _coming(bad, now, now + _DAYS * DAY)
     return Summary(
         len(lines),
         len(bad),
-        sum(_kind(it) in holed for it in bad),
+        sum(late[kind] for kind in holed),
         {state: states[state] for state in State if states[state]},
         dict(sorted(Counter(it.stage for it in bad if it.stage).items())),
-        [(name, count, late[name]) for name, count in names.most_common(_PRODUCTS)],
+        [(name, count, late_names[name]) for name, count in names.most_common(_PRODUCTS)],
         _before(month, now + _WEEK),
         month,
     )
-
-
-def _kind(line: Line) -> tuple[int, str]:
-    """What is the same for all servers of a build: there are few, however many servers there are."""
-    return id(line.assessment), line.software
 
 
 def _is_exploited(line: Line) -> bool:
@@ -83,8 +84,8 @@ def _is_exploited(line: Line) -> bool:
     )
 
 
-def _by_product(kinds: Mapping[tuple[int, str], Line], counted: Counter[tuple[int, str]]) -> Counter[str]:
-    found: Counter[str] = Counter()
+def _by_product(kinds: Mapping[_Kind, Line], counted: Counter[_Kind]) -> Counter[str]:
+    found = Counter[str]()
     for kind, count in counted.items():
         found[_product(kinds[kind])] += count
     return found

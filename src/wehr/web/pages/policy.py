@@ -15,7 +15,7 @@ from wehr.ledger.memory import reference
 from wehr.ledger.planning import Touched, compare, planned_basis, touched
 from wehr.ledger.report import Basis
 from wehr.ledger.rows import ServerRow
-from wehr.ledger.selecting import rows_of, tallies_of
+from wehr.ledger.selecting import rows_of
 from wehr.ledger.state import DAY
 from wehr.policy import Mode, Policy
 from wehr.policy.compliance import MICROSOFT_FLOORS, Floor
@@ -153,8 +153,8 @@ def _played(rows: Sequence[ServerRow], basis: Basis, planned: Policy) -> tuple[l
 
 
 def _lately(store: Store, found: Sequence[Touched], now: float) -> int:
-    since = int(now // DAY) - _WEEK
-    return sum(it.messages for it in tallies_of(store, [it.reference for it in found]) if it.day >= since)
+    sums = store.sums(refs=[it.reference for it in found], since_day=int(now // DAY) - _WEEK)
+    return sum(it.messages for it in sums)
 
 
 def plan(policy: Policy, asked: Mapping[str, str]) -> Policy:

@@ -12,7 +12,6 @@ from wehr.evidence.build import Build
 from wehr.ledger import Store
 from wehr.ledger.explaining import explain_server
 from wehr.ledger.rows import Event, ServerRow, SightingRow
-from wehr.ledger.selecting import tallies_of
 from wehr.ledger.state import DAY
 from wehr.ledger.story import story
 from wehr.policy import Holds
@@ -78,7 +77,7 @@ async def _server(visit: Visit) -> Response:
     known = await _known(visit)
     row = known.row
     basis = replace(visit.house.basis([row.key]), holds=known.holds)
-    tallies = await visit.house.ask(lambda store: tuple(tallies_of(store, [row.ref])))
+    tallies = await visit.house.ask(lambda store: tuple(store.sums(refs=[row.ref])))
     by_hour = await messages_by_hour(visit, row.ref)
     told = await visit.house.work(lambda: story(row, tallies, basis, known.secret))
     explained = await visit.house.work(lambda: explain_server(row, basis, known.secret))
