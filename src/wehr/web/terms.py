@@ -49,17 +49,14 @@ _DETAILS: Final[Mapping[str, str]] = {
 
 def details(event: Event) -> Phrase:
     """What an event says beyond its kind."""
-    return joined(
-        ", ",
-        (
-            joined(": ", (Phrase(_DETAILS.get(name, name)), _value(event, value)))
-            for name, value in event.detail.items()
-            if value is not None and value != ""
-        ),
-    )
+    found = {name: value for name, value in event.detail.items() if value is not None and value != ""}
+    told = {name: _value(value) for name, value in found.items()}
+    if event.kind.startswith("notice-") and "reason" in told:
+        told["reason"] = Phrase(str(told["reason"]))  # a word of ours; elsewhere it is what a person wrote
+    return joined(", ", (joined(": ", (Phrase(_DETAILS.get(name, name)), told[name])) for name in told))
 
 
-def _value(event: Event, value: str | float | bool) -> Value:
+def _value(value: str | float | bool) -> Value:
     if isinstance(value, bool):
         return Phrase(N_("yes")) if value else Phrase(N_("no"))
     if isinstance(value, int):
@@ -67,5 +64,4 @@ def _value(event: Event, value: str | float | bool) -> Value:
     try:
         return datetime.strptime(str(value), "%Y-%m-%dT%H:%M:%S%z")
     except ValueError:
-        # What a person wrote is left as it is; why a notice is written is a word of ours.
-        return Phrase(str(value)) if event.kind.startswith("notice-") else str(value)
+        return str(value)
