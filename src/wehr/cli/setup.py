@@ -3,18 +3,27 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import rich_click as click
 
 from wehr.cli.config import read
 from wehr.cli.output import BadUse
 from wehr.cli.stored import store_options
-from wehr.service.mta import CannotChange, NotThere, Place, Plan, apply, diff, places
+from wehr.service.mta import (
+    CannotChange,
+    NotThere,
+    Place,
+    Plan,
+    apply,
+    diff,
+    exim,
+    opensmtpd,
+    places,
+    postfix,
+    sendmail,
+)
 from wehr.service.mta.programs import run
 from wehr.service.state_folder import default_state
-
-_PATH = click.Path(path_type=Path)
 
 
 @click.group("setup")
@@ -26,74 +35,49 @@ def command() -> None:
     """
 
 
-def _options(function: Callable[..., Any]) -> Callable[..., Any]:
-    reload = click.option("--reload", is_flag=True, help="With --write: bring it into force as well.")
-    write = click.option("--write", is_flag=True, help="Make the change.")
-    return store_options(write(reload(function)))
+_Make = Callable[[Path | None, Sequence[Place]], Plan]
 
 
-@command.command("postfix")
-@click.option(
-    "--config-dir", type=_PATH, default=Path("/etc/postfix"), show_default=True, help="Of which instance."
+def _add(name: str, door: str, make: _Make, option: str, which: str, text: str) -> None:
+    """Have a command for a mail system that asks at a door; ``option`` names its configuration."""
+
+    @command.command(name, help=text)
+    @click.option(option, "path", type=click.Path(path_type=Path), help=which)
+    @store_options
+    @click.option("--write", is_flag=True, help="Make the change.")
+    @click.option("--reload", is_flag=True, help="With --write: bring it into force as well.")
+    def carry_out(
+        file: Path | None, state: Path | None, path: Path | None, write: bool, reload: bool
+    ) -> None:
+        doors = places(read(file), (state or default_state()).absolute(), door)
+        _carry_out(lambda: make(path, doors), write=write, reload=reload)
+
+
+_add(
+    *("postfix", "milter", postfix.plan, "--config-dir", "Of which instance; without it /etc/postfix."),
+    "Put Wehr first among smtpd_milters, in main.cf and wherever master.cf overrides it for strangers.",
 )
-@_options
-def postfix(file: Path | None, state: Path | None, config_dir: Path, write: bool, reload: bool) -> None:
-    """Put Wehr first among smtpd_milters, in main.cf and wherever master.cf overrides it for strangers."""
-    from wehr.service.mta.postfix import plan
-
-    _carry_out(file, state, "milter", lambda doors: plan(config_dir, doors), write=write, reload=reload)
-
-
-@command.command("sendmail")
-@click.option(
-    "--config-dir", type=_PATH, default=Path("/etc/mail"), show_default=True, help="Of which Sendmail."
+_add(
+    *("sendmail", "milter", sendmail.plan, "--config-dir", "Of which Sendmail; without it /etc/mail."),
+    "Put Wehr first among the filters of sendmail.mc, and make sendmail.cf anew.",
 )
-@_options
-def sendmail(file: Path | None, state: Path | None, config_dir: Path, write: bool, reload: bool) -> None:
-    """Put Wehr first among the filters of sendmail.mc, and make sendmail.cf anew."""
-    from wehr.service.mta.sendmail import plan
-
-    _carry_out(file, state, "milter", lambda doors: plan(config_dir, doors), write=write, reload=reload)
-
-
-@command.command("exim")
-@click.option(
-    "--config-file", type=_PATH, help="Of which Exim; without it the one that Exim takes by itself."
+_add(
+    *("exim", "line", exim.plan, "--config-file"),
+    "Of which Exim; without it the one that Exim takes by itself.",
+    "Put the question to Wehr into the ACL after DATA, or into the file that Debian includes there.",
 )
-@_options
-def exim(file: Path | None, state: Path | None, config_file: Path | None, write: bool, reload: bool) -> None:
-    """Put the question to Wehr into the ACL after DATA, or into the file that Debian includes there."""
-    from wehr.service.mta.exim import plan
-
-    _carry_out(file, state, "line", lambda doors: plan(config_file, doors), write=write, reload=reload)
-
-
-@command.command("opensmtpd")
-@click.option("--config-file", type=_PATH, help="Of which OpenSMTPD; without it /etc/smtpd.conf.")
-@_options
-def opensmtpd(
-    file: Path | None, state: Path | None, config_file: Path | None, write: bool, reload: bool
-) -> None:
-    """Pass what strangers hand over through 'wehr filter opensmtpd', before other filters."""
-    from wehr.service.mta.opensmtpd import plan
-
-    _carry_out(file, state, "line", lambda doors: plan(config_file, doors), write=write, reload=reload)
+_add(
+    *("opensmtpd", "line", opensmtpd.plan, "--config-file"),
+    "Of which OpenSMTPD; without it /etc/smtpd.conf.",
+    "Pass what strangers hand over through 'wehr filter opensmtpd', before other filters.",
+)
 
 
-def _carry_out(
-    file: Path | None,
-    state: Path | None,
-    door: str,
-    make: Callable[[Sequence[Place]], Plan],
-    *,
-    write: bool,
-    reload: bool,
-) -> None:
+def _carry_out(make: Callable[[], Plan], *, write: bool, reload: bool) -> None:
     if reload and not write:
         raise BadUse("--reload goes with --write")
-    doors = places(read(file), (state or default_state()).absolute(), door)
     try:
-        plan = make(doors)
+        plan = make()
         if not plan.changes:
             click.echo("Nothing to do: it asks Wehr already.")
             return

@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from wehr.service.mta import reach
 from wehr.service.mta.change import CannotChange, Change, Plan, read_text
-from wehr.service.mta.places import Doors, Place, preferred, reaching, read
+from wehr.service.mta.door import closed, place_of
+from wehr.service.mta.places import Doors, Place, reaching, read
 from wehr.service.mta.programs import Ran, run, where
 from wehr.service.mta.types import Finding, Level, NotThere
 
@@ -25,9 +26,6 @@ _ASKED: Final = re.compile(r"\$\{readsocket\s*\{([^{}]*)\}")
 _REST: Final = re.compile(r"\}\s*\{(\d+[smhd]?)[^{}]*\}\s*\{[^{}]*\}\s*\{\s*action=accept\s*\}\s*\}")
 _LABEL: Final = re.compile(r"^\s*([A-Za-z0-9_]+):\s*$")
 _BEGIN: Final = re.compile(r"^\s*begin\s+(\w+)\s*$")
-_CLOSED: Final = (
-    'the line door is closed; in wehr.toml: [line] listen = ["127.0.0.1:8898"], then restart Wehr'
-)
 
 
 class Configuration(Struct, frozen=True):
@@ -108,51 +106,32 @@ def look(file: Path, doors: Doors) -> Iterator[Finding]:
 
 def examine(exim: Configuration, doors: Sequence[Place]) -> Iterator[Finding]:
     """How it is wired to the line door."""
-    about, here = exim.name, preferred(doors)
-    remedy = f"run: wehr setup exim --config-file {exim.file} --write"
     everywhere = acls(exim.text)
-    wired = {name for name, text in everywhere.items() if "acl_m_wehr" in text}
-    if here is None:
-        if wired:
-            yield Finding(
-                Level.WRONG, about, "asks Wehr, but " + _CLOSED.partition(";")[0], _CLOSED.partition("; ")[2]
-            )
-        else:
-            yield Finding(
-                Level.INFO,
-                about,
-                "is not wired to Wehr, and " + _CLOSED.partition(";")[0],
-                _CLOSED.partition("; ")[2],
-            )
-        return
-    text = everywhere.get(exim.data_acl, "")
-    if "acl_m_wehr" not in text:
-        stray = next(iter(wired), None)
-        why = (
-            f": the lines stand in {stray}, and acl_smtp_data names {exim.data_acl or 'none'}"
-            if stray
-            else ""
-        )
-        yield Finding(Level.WRONG, about, f"does not ask Wehr after DATA{why}", remedy)
-        return
+    asking = [name for name, text in everywhere.items() if "acl_m_wehr" in text]
+    if not doors:
+        yield closed("line", exim.name, asked=bool(asking))
+    elif exim.data_acl in asking:
+        yield from _examine_acl(exim, everywhere[exim.data_acl], doors)
+    else:
+        named = exim.data_acl or "none"
+        stray = f": the lines stand in {asking[0]}, and acl_smtp_data names {named}" if asking else ""
+        remedy = f"run: wehr setup exim --config-file {exim.file} --write"
+        yield Finding(Level.WRONG, exim.name, f"does not ask Wehr after DATA{stray}", remedy)
+
+
+def _examine_acl(exim: Configuration, text: str, doors: Sequence[Place]) -> Iterator[Finding]:
+    """Where, and how often, the ACL after DATA asks."""
+    about, acl = exim.name, exim.data_acl
     places = [read(found) for found in _ASKED.findall(text)]
     ours = list(reaching((place for place in places if place), doors))
     if not ours:
         other = ", ".join(str(place) for place in places)
-        yield Finding(
-            Level.WRONG,
-            about,
-            f"asks {other}, where Wehr is not",
-            f"in the ACL {exim.data_acl}: {{{here.exim}}}",
-        )
+        remedy = f"in the ACL {acl}: {{{place_of('line', doors).exim}}}"
+        yield Finding(Level.WRONG, about, f"asks {other}, where Wehr is not", remedy)
         return
     if len(ours) > 1:
-        yield Finding(
-            Level.WRONG,
-            about,
-            f"asks Wehr {len(ours)} times for each message",
-            f"take one out of {exim.data_acl}",
-        )
+        said = f"asks Wehr {len(ours)} times for each message"
+        yield Finding(Level.WRONG, about, said, f"take one out of {acl}")
         return
     problems = list(_faults(exim, text, ours[0]))
     yield from problems
@@ -199,9 +178,7 @@ def plan(file: Path | None, doors: Sequence[Place]) -> Plan:
     found = find([file] if file else [])
     if not found:
         raise NotThere("Exim is not installed")
-    exim, here = load(found[0]), preferred(doors)
-    if here is None:
-        raise CannotChange(_CLOSED)
+    exim, here = load(found[0]), place_of("line", doors)
     debian = exim.file == _GENERATED
     reload = ("systemctl", "reload", "exim4") if where("systemctl") else ("killall", "-HUP", "exim4")
     check = (lambda: run(["update-exim4.conf"])) if debian else (lambda: _check(exim))

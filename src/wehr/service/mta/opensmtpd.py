@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from wehr.service.mta import reach
 from wehr.service.mta.change import CannotChange, Change, Plan, by_hand, read_text
-from wehr.service.mta.places import Doors, Place, preferred, reaching, read
+from wehr.service.mta.door import closed, place_of
+from wehr.service.mta.places import Doors, Place, reaching, read
 from wehr.service.mta.programs import run, where
 from wehr.service.mta.types import Finding, Level, NotThere
 
@@ -24,9 +25,6 @@ _FILES: Final = (Path("/etc/smtpd.conf"), Path("/etc/mail/smtpd.conf"), Path("/e
 _NAME: Final = "wehr"
 _WORD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([{}])|,|([^\s{},"]+)')
 _FILTER: Final = re.compile(r"\bfilter\s+(\"[^\"]+\"|[^\s\"{}]+)")
-_CLOSED: Final = (
-    'the line door is closed; in wehr.toml: [line] listen = ["127.0.0.1:8898"], then restart Wehr'
-)
 _INSTALL: Final = "install Wehr where this user can run it, such as /opt/wehr"
 
 
@@ -161,15 +159,12 @@ def look(file: Path, doors: Doors) -> Iterator[Finding]:
 
 def examine(smtpd: Configuration, doors: Sequence[Place]) -> Iterator[Finding]:
     """How it is wired to the line door."""
-    about, here = smtpd.about, preferred(doors)
+    about = smtpd.about
     remedy = f"run: wehr setup opensmtpd --config-file {smtpd.file} --write"
     public = [it for it in listeners(smtpd.text) if it.public]
     asked = {it.number: asks(smtpd.text, it.filter) for it in public}
-    if here is None:
-        wrong = any(asked.values())
-        said = "asks Wehr" if wrong else "is not wired to Wehr"
-        what, _, then = _CLOSED.partition("; ")
-        yield Finding(Level.WRONG if wrong else Level.INFO, about, f"{said}, and {what}", then)
+    if not doors:
+        yield closed("line", about, asked=any(asked.values()))
         return
     if not public:
         yield Finding(Level.ODD, about, "has no listener for strangers")
@@ -186,7 +181,7 @@ def examine(smtpd: Configuration, doors: Sequence[Place]) -> Iterator[Finding]:
             yield from _examine_filter(smtpd, it, leading[0])
         elif asked[it.number]:
             text = f"{it.name}: asks {asked[it.number][0]}, where Wehr is not"
-            yield Finding(Level.WRONG, about, text, f"smtpd.conf: --ask {here}")
+            yield Finding(Level.WRONG, about, text, f"smtpd.conf: --ask {place_of('line', doors)}")
         else:
             yield Finding(Level.WRONG, about, f"{it.name}: is not wired to Wehr", remedy)
 
@@ -235,9 +230,7 @@ def plan(file: Path | None, doors: Sequence[Place]) -> Plan:
     found = find([file] if file else [])
     if not found:
         raise NotThere("OpenSMTPD is not installed, or has no smtpd.conf")
-    smtpd, here = load(found[0]), preferred(doors)
-    if here is None:
-        raise CannotChange(_CLOSED)
+    smtpd, here = load(found[0]), place_of("line", doors)
     command = f"{program()} filter opensmtpd --ask {here}"
     after = wired(smtpd.text, doors, command)
     if after != smtpd.text and (problem := _cannot_start(command)):

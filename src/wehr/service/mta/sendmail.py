@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from wehr.service.mta.change import CannotChange, Change, Plan, read_text
+from wehr.service.mta.door import place_of
 from wehr.service.mta.places import Doors, Place, preferred, reaching, read
 from wehr.service.mta.programs import run, where
 from wehr.service.mta.types import Finding, Level, NotThere
@@ -193,9 +194,7 @@ def plan(folder: Path | None, doors: Sequence[Place]) -> Plan:
         CannotChange: it cannot be done this way; the text says what to do by hand.
         NotThere: there is no Sendmail.
     """
-    sendmail, here = load(folder or DEFAULT), preferred(doors)
-    if here is None:
-        raise CannotChange('the milter door is closed; in wehr.toml: [milter] listen = ["127.0.0.1:8893"]')
+    sendmail, here = load(folder or DEFAULT), place_of("milter", doors)
     compiled, source = sendmail.folder / "sendmail.cf", sendmail.folder / "sendmail.mc"
     command = [sendmail.program, "-C", str(compiled), "-bt", "-d0.4"]
     reload = ("systemctl", "restart", "sendmail") if where("systemctl") else ("killall", "-HUP", "sendmail")

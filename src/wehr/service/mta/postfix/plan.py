@@ -4,25 +4,27 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from wehr.service.mta.change import CannotChange, Change, Plan, by_hand, read_text
-from wehr.service.mta.places import Place, preferred
+from wehr.service.mta.door import place_of
+from wehr.service.mta.places import Place
 from wehr.service.mta.postfix.examine import among, examine, wired
 from wehr.service.mta.postfix.instance import Instance, load, milters, spaceless
 from wehr.service.mta.programs import run, where
 
+_DEFAULT: Final = Path("/etc/postfix")
 
-def plan(folder: Path, doors: Sequence[Place]) -> Plan:
+
+def plan(folder: Path | None, doors: Sequence[Place]) -> Plan:
     """What wires the instance; no changes if it is wired well.
 
     Raises:
         CannotChange: it cannot be done this way; the text says what to do by hand.
         NotThere: there is no Postfix.
     """
-    instance = load(folder)
-    here = preferred(doors)
-    if here is None:
-        raise CannotChange('the milter door is closed; in wehr.toml: [milter] listen = ["127.0.0.1:8893"]')
+    folder = folder or _DEFAULT
+    instance, here = load(folder), place_of("milter", doors)
     if int(instance.settings.get("mail_version", "0").partition(".")[0] or 0) < 3:
         raise CannotChange(
             f"Postfix before 3.0 has no settings for a single milter; in main.cf put {here.postfix} first in "
@@ -38,7 +40,7 @@ def plan(folder: Path, doors: Sequence[Place]) -> Plan:
         by_hand(examine(instance, doors, ()))
     changes = _edited(folder, edits) if edits else ()
     postfix = where("postfix") or "postfix"
-    command = (postfix, *(("-c", str(folder)) if folder != Path("/etc/postfix") else ()))
+    command = (postfix, *(("-c", str(folder)) if folder != _DEFAULT else ()))
     return Plan(changes, lambda: run([*command, "check"]), (*command, "reload"))
 
 
