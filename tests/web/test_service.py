@@ -1,5 +1,6 @@
 """The pages beside the doors: started, reached, reloaded and stopped with the service."""
 
+import asyncio
 import contextlib
 import re
 import signal
@@ -17,6 +18,7 @@ from running import process, receiver, until
 
 from wehr.ledger import open_store
 from wehr.service.config import ConfigError, parse
+from wehr.web.house import House
 
 START = 1_795_000_000.0
 
@@ -154,6 +156,24 @@ def test_visitors_that_send_nothing_hold_nobody_up(tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", running.port), timeout=5) as milter:
             milter.sendall(b"\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
             assert milter.recv(4)
+
+
+def test_a_listing_is_kept_from_the_start_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a large fleet takes seconds, which no visitor waits; and it does not outlive the service."""
+    told: list[str] = []
+
+    async def keep(_house: House) -> None:
+        told.append("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.append("ended")
+
+    monkeypatch.setattr(House, "keep_listing", keep)
+    with receiver(tmp_path / "state", START, "report", f'web.listen = ["127.0.0.1:{free_port()}"]'):
+        until(lambda: told)
+        assert told == ["begun"]
+    assert told == ["begun", "ended"]
 
 
 def test_a_slow_page_holds_no_loop_up(tmp_path: Path) -> None:
