@@ -156,7 +156,7 @@ def test_what_if_tells_whom_a_floor_would_touch(
     shown: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Servers that are in compliance now, and the messages that came from them."""
-    monkeypatch.setattr("wehr.web.pages.policy._SECONDS", 120.0)  # a slow machine looks at all of them, too
+    monkeypatch.setattr("wehr.web.plans._SECONDS", 120.0)  # a slow machine looks at all of them, too
     with window(browser, shown.url, java_script_enabled=False) as page:
         shown.log_in(page, Role.VIEWER)
         page.get_by_role("link", name="Policy").click()
@@ -165,7 +165,7 @@ def test_what_if_tells_whom_a_floor_would_touch(
         page.get_by_label("from").first.fill("2026-12-01")
         page.get_by_role("button", name="See whom it touches").click()
         told = page.get_by_role("status")
-        expect(told).to_contain_text("servers would be treated more harshly")
+        expect(told).to_contain_text("servers would be treated otherwise")
         expect(told).to_contain_text("ex01.zoo.example")
         expect(page.get_by_label("Least accepted")).to_have_value("15.2.2562.54")
 

@@ -6,10 +6,11 @@ from msgspec.structs import replace
 from notice_stories import DAY, NEW, START, basis, carry, seen
 
 from wehr.ledger import Store
-from wehr.ledger.planning import Touched, compare, lead_days, table, touched
+from wehr.ledger.planning import Touched, compare, counted, lead_days, table, touched
 from wehr.ledger.report import Basis
 from wehr.policy import Mode, Policy, Rules
 from wehr.policy.compliance import Floor
+from wehr.policy.ladder import Stage
 from wehr.policy.selection import Wave
 
 TODAY = date(2025, 11, 11)
@@ -42,12 +43,42 @@ def test_a_floor_touches_who_is_below_it_from_its_day_on(sqlite: Store) -> None:
 
 
 def test_a_plan_that_alters_nothing_touches_nobody(sqlite: Store) -> None:
-    """Nor does a milder one."""
+    """Whatever the server shows."""
     carry(sqlite, [seen()])
 
     assert ask(sqlite, MILD) == []
-    assert ask(sqlite, MILD, floor(TODAY)) == []
+    assert ask(sqlite, floor(TODAY), floor(TODAY)) == []
     assert not compare(MILD, MILD)
+
+
+def test_a_milder_plan_touches_whom_it_lets_off(sqlite: Store) -> None:
+    """From the day on which less is refused, or on which it counts as out of date no more; no lead is due."""
+    carry(
+        sqlite, [seen(compliant=False), seen("new.example.net", build=NEW, ip="198.51.100.1", compliant=True)]
+    )
+    report, enforced = replace(floor(date(2025, 1, 1)), mode=Mode.REPORT), floor(date(2025, 1, 1))
+
+    (lower,) = ask(sqlite, MILD, report)
+    (reported,) = ask(sqlite, report, enforced)
+    (off,) = ask(sqlite, replace(report, mode=Mode.OFF), report)
+
+    assert (lower.milder_from, reported.milder_from, off.milder_from) == (TODAY, date(2025, 12, 10), TODAY)
+    assert all(it.harsher_from is it.refused_from is None for it in (lower, reported, off))
+    assert counted([lower, reported, off]) == (0, 3)
+    assert lead_days([lower], TODAY) is None
+
+
+def test_a_ladder_may_be_harsher_first_and_milder_later(sqlite: Store) -> None:
+    """Both are told, each from its day on."""
+    carry(sqlite, [seen()])
+    old = floor(date(2025, 1, 1))
+    short = (Stage(days=5), Stage(throttle=5))
+
+    (one,) = ask(sqlite, replace(old, ladder="short", ladders={"short": short}), old)
+
+    assert one.first_day == one.harsher_from == one.refused_from == TODAY + timedelta(days=4)
+    assert one.milder_from == TODAY + timedelta(days=39)
+    assert counted([one]) == (1, 1)
 
 
 def test_enforcing_touches_who_was_only_reported(sqlite: Store) -> None:

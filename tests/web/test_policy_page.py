@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from browsing import VIEWER, client, house, learn
 from ledger_stories import at, entry, sighting
+from msgspec.structs import replace
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
@@ -18,9 +19,9 @@ from wehr.policy import Policy
 from wehr.policy.scope import Connector, Tenant
 from wehr.policy.types import Mode
 from wehr.web import house as house_of_pages
+from wehr.web import plans
 from wehr.web.house import House
-from wehr.web.pages import policy as policy_page
-from wehr.web.pages.policy import plan
+from wehr.web.plans import plan
 from wehr.web.stores import Busy
 from wehr.web.visit import Need, Visitor
 
@@ -55,7 +56,7 @@ def test_a_mode_that_enforces_touches_who_is_out_of_date(tmp_path: Path) -> None
         text = browser.get("/policy/what-if?mode=enforce").text
 
     result = text.partition('role="status"')[2]
-    assert "2 servers would be treated more harshly" in result
+    assert "2 servers would be treated otherwise within 120 days: 2 more harshly, 0 more mildly" in result
     assert "2 messages of the last week came from them" in result
     assert 0 < result.index("mail.example.org") < result.index("good.example.org")
 
@@ -70,45 +71,75 @@ def test_a_floor_above_the_newest_touches_who_was_in_order(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "asked",
-    [
-        "",
-        "mode=report",
-        "mode=harsh",
-        "ladder=none-such",
-        "grace_days=many",
-        "grace_days=-1",
-        "floor_builds=15.1&floor_since=soon",
-        "floor_builds=x&floor_since=2024-12-01",
-        "wave_product=Exchange%20Server%202007",
-    ],
+    ("milder", "count"), [("mode=report", 2), ("mode=off", 2), ("grace_days=365", 1), ("ladder=gentle", 2)]
 )
+def test_a_milder_plan_touches_who_is_treated_more_mildly(milder: str, count: int, tmp_path: Path) -> None:
+    """Whoever is refused now and would not be, or is out of date now and would not count as that."""
+    with browsing(tmp_path, policy=Policy(mode=Mode.ENFORCE)) as browser:
+        text = browser.get(f"/policy/what-if?{milder}").text
+
+    result = text.partition('role="status"')[2]
+    assert f"would be treated otherwise within 120 days: 0 more harshly, {count} more mildly" in result
+    assert f"{count} message" in result
+
+
+WRONG = {
+    "": ("That is as it is now", "So ist es schon jetzt"),
+    "mode=report": ("That is as it is now", "So ist es schon jetzt"),
+    "mode=harsh": ("no mode harsh; write one of: off, report", "Modus harsh gibt es nicht"),
+    "mode=%C3%BC": ("no mode ü; write one of: off, report", "Modus ü gibt es nicht"),
+    "ladder=none-such": (
+        "no ladder none-such; write one of: exchange",
+        "Leiter none-such gibt es nicht",
+    ),
+    "ladder='x'": ("no ladder &#39;x&#39;; write", "Leiter &#39;x&#39; gibt es nicht"),
+    "grace_days=many": ("Days of grace: write a whole number", "Schonfrist in Tagen: Schreiben Sie"),
+    "grace_days=-1": ("Days of grace: write a whole number", "Schonfrist in Tagen: Schreiben Sie"),
+    "grace_days=3651": ("Days of grace: write a whole number", "Schonfrist in Tagen: Schreiben Sie"),
+    "floor_builds=15.1": ("Day of a floor: write", "Tag eines Mindeststands: Schreiben Sie"),
+    "floor_builds=15.1&floor_since=soon": ("Day of a floor: write", "Tag eines Mindeststands: Schreiben Sie"),
+    "floor_builds=x&floor_since=2024-12-01": (
+        "Builds of a floor: write",
+        "Builds eines Mindeststands",
+    ),
+    "floor_since=2024-12-01": ("Builds of a floor: write", "Builds eines Mindeststands: Schreiben Sie"),
+    "floor_builds=15.1&floor_since=2024-12-01&floor_least=new": (
+        "Least accepted: write",
+        "Mindestens: Schr",
+    ),
+    "wave_product=X": ("Day of a wave: write", "Tag einer Welle: Schreiben Sie"),
+    "wave_since=2024-12-01": ("Product of a wave: write", "Produkt einer Welle: Schreiben Sie"),
+}
+"""What is asked, and what is said of it in English and German."""
+
+
+@pytest.mark.parametrize("asked", WRONG)
 def test_what_cannot_be_asked_is_said_on_the_page(asked: str, tmp_path: Path) -> None:
-    """400, with the form as it was."""
+    """Of which field, and what to write there, in the reader's language; 400, with the form as it was."""
     with browsing(tmp_path) as browser:
-        answer = browser.get(f"/policy/what-if?{asked}")
+        answers = [browser.get(f"/policy/what-if?{asked}&lang={language}") for language in ("en", "de")]
 
-    assert answer.status_code == 400
-    assert 'role="alert"' in answer.text
+    for answer, said in zip(answers, WRONG[asked], strict=True):
+        assert answer.status_code == 400
+        assert said in answer.text.partition('role="alert">')[2].partition("</p>")[0]
 
 
-@pytest.mark.parametrize("day", ["<b>soon</b>", "100%d", "%(day)s"])
-def test_what_was_asked_is_repeated_as_text(day: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["<b>soon</b>", "100%d", "%(name)s"])
+def test_what_was_asked_is_repeated_as_text(name: str, tmp_path: Path) -> None:
     """No part of an address becomes markup, or a pattern to be filled in."""
     with browsing(tmp_path) as browser:
-        answer = browser.get("/policy/what-if", params={"floor_builds": "15.1", "floor_since": day})
+        answer = browser.get("/policy/what-if", params={"ladder": name})
 
     assert answer.status_code == 400
     assert "<b>soon" not in answer.text
-    assert day.replace("<", "&lt;").replace(">", "&gt;") in answer.text.partition('role="alert"')[2]
+    assert name.replace("<", "&lt;").replace(">", "&gt;") in answer.text.partition('role="alert"')[2]
 
 
 def test_a_plan_changes_nothing_that_was_not_asked_for() -> None:
     """Each field by itself."""
     policy = Policy()
 
-    assert plan(policy, {"mode": " ", "ladder": ""}) == policy
-    assert plan(policy, {"mode": "enforce"}).mode is Mode.ENFORCE
+    assert plan(policy, {"mode": "enforce", "ladder": ""}) == replace(policy, mode=Mode.ENFORCE)
     assert plan(policy, {"grace_days": "7"}).compliance.grace_days == 7
     assert plan(policy, {"ladder": "urgent"}).ladder == "urgent"
     assert plan(policy, {"wave_product": "X", "wave_since": "2024-01-01"}).waves[0].products == ("X",)
@@ -128,7 +159,7 @@ def test_a_fleet_that_takes_too_long_is_looked_at_in_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the page says so; the servers that are out of date come first."""
-    monkeypatch.setattr(policy_page, "_SECONDS", -1.0)
+    monkeypatch.setattr(plans, "_SECONDS", -1.0)
     with browsing(tmp_path) as browser:
         text = browser.get("/policy/what-if?mode=enforce").text
 

@@ -10,7 +10,17 @@ from jinja2 import TemplateError
 from wehr.cli.config import read
 from wehr.cli.output import BadUse, print_json, print_table
 from wehr.cli.stored import Stored, opened, store_options
-from wehr.ledger.planning import HORIZON, Changes, Touched, compare, lead_days, planned_basis, table, touched
+from wehr.ledger.planning import (
+    HORIZON,
+    Changes,
+    Touched,
+    compare,
+    counted,
+    lead_days,
+    planned_basis,
+    table,
+    touched,
+)
 from wehr.notices.letters import page
 from wehr.notices.office import Office, open_office
 from wehr.notices.render import Rendered
@@ -34,7 +44,7 @@ _SERVERS = 1_000_000
     type=click.IntRange(0, 3650),
     default=30,
     show_default=True,
-    help="Days that servers are to have before the change touches them; fewer give exit code 1.",
+    help="Days that servers are to have before they are treated more harshly; fewer give exit code 1.",
 )
 @store_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -74,7 +84,7 @@ def command(
     else:
         _print(texts, found, lead, out)
     if lead is not None and lead < lead_days:
-        click.echo(f"warning: the first server is touched in {lead} days, sooner than {lead_days}", err=True)
+        click.echo(f"warning: harsher on the first server in {lead} days, sooner than {lead_days}", err=True)
         sys.exit(1)
 
 
@@ -101,14 +111,15 @@ def _texts(stored: Stored, state: Path | None, changes: Changes, found: list[Tou
 
 def _facts(office: Office, changes: Changes, found: list[Touched], contact: str) -> dict[str, Any]:
     ladder = steps(changes.ladder) if changes.ladder else ()
-    whose = {office.book.whom(it.server, it.client_name, "", it.network).organisation for it in found}
+    harsher = [it for it in found if it.harsher_from]
+    whose = {office.book.whom(it.server, it.client_name, "", it.network).organisation for it in harsher}
     return {
         "operator": office.writer.operator,
         "host": office.writer.host,
         "contact": contact or office.writer.reply_to,
         "changes": changes,
-        "first_day": min((it.first_day for it in found), default=None),
-        "servers": len(found),
+        "first_day": min((it.harsher_from for it in harsher if it.harsher_from), default=None),
+        "servers": len(harsher),
         "organisations": len(whose),
         "steps": [
             {
@@ -139,9 +150,13 @@ def _print(texts: list[Rendered], found: list[Touched], lead: int | None, out: P
     if found:
         print_table(
             "Servers that it will touch",
-            ("from", "refused from", "server", "network", "build", "why"),
-            ((it.first_day, it.refused_from, it.server, it.network, it.build, it.why) for it in found),
+            ("harsher from", "refused from", "milder from", "server", "network", "build", "why"),
+            (
+                (it.harsher_from, it.refused_from, it.milder_from, it.server, it.network, it.build, it.why)
+                for it in found
+            ),
         )
-    when = "nobody is touched" if lead is None else f"the first server is touched in {lead} days"
+    harsher, milder = counted(found)
+    when = "" if lead is None else f", the first of them in {lead} days"
     where = f"; written to {out}" if out else ""
-    click.echo(f"{len(found)} servers; {when}{where}.")
+    click.echo(f"{harsher} servers are treated more harshly{when}; {milder} more mildly{where}.")

@@ -27,7 +27,7 @@ _OLDEST: Final = 3660 * DAY
 
 
 class Touched(Struct, frozen=True):
-    """A server that the plan is harder on."""
+    """A server that the plan treats otherwise; a ladder may be harsher at first, and milder later."""
 
     reference: str
     server: str
@@ -37,10 +37,15 @@ class Touched(Struct, frozen=True):
     build: str
     product: str
     first_day: date
-    """From when the plan is harder on it."""
+    """From when the plan treats it otherwise."""
+    harsher_from: date | None
+    """From when it counts as out of date, or is refused for longer, where it would not be; None: never."""
+    milder_from: date | None
+    """From when it does not, or is not, where it would be; None: never."""
     refused_from: date | None
-    """From when mail is refused that is taken without the plan; None: it is only reported."""
+    """From when mail is refused that is taken without the plan; None: none is."""
     why: str
+    """Why it counts as what it counts as on the first day."""
 
 
 class Changes(Struct, frozen=True):
@@ -83,7 +88,7 @@ def planned_basis(basis: Basis, planned: Policy) -> Basis:
 def touched(
     rows: Iterable[ServerRow], basis: Basis, planned: Basis, days: int = HORIZON
 ) -> Iterator[Touched]:
-    """The servers that a plan is harder on in the days to come, as things stand.
+    """The servers that a plan treats otherwise in the days to come, as things stand.
 
     Args:
         rows: servers; those that are silent or stand behind a relay are passed over.
@@ -98,15 +103,25 @@ def touched(
             continue
         assessment = basis.catalogue.assess(standing.effective_build, basis.today, row.state.software)
         before, after = _play(row, basis, days), _play(row, planned, days)
-        if found := _harder(row, assessment, before, after):
+        if found := _otherwise(row, assessment, before, after):
             yield found
 
 
-def _play(row: ServerRow, basis: Basis, days: int) -> list[tuple[Span, tuple[int, int]]]:
-    """The days to come, each stretch with the minutes per hour that are refused in it: blocked, throttled."""
+class _Days(Struct, frozen=True):
+    """Days on which a server is treated the same; ``end`` is the first day after them."""
+
+    start: date
+    end: date
+    treatment: tuple[int, int, bool]
+    """Minutes of each hour in which mail is blocked and throttled, and whether it counts as out of date."""
+    why: str
+
+
+def _play(row: ServerRow, basis: Basis, days: int) -> tuple[_Days, ...]:
+    """The days to come."""
     standing = basis.ledger.standing(row.key, basis.now)
     if standing is None or standing.effective_build is None:
-        return []
+        return ()
     build = standing.effective_build
     episode = standing.episode
     if episode is not None and episode.intervals[-1][1] is not None:
@@ -115,7 +130,7 @@ def _play(row: ServerRow, basis: Basis, days: int) -> list[tuple[Span, tuple[int
         first = basis.now - (basis.now - episode.started) % DAY
     else:
         first = max(standing.first_seen, basis.now - _OLDEST)
-    enforced = scope_of(row.key, row.client_ip, row.client_name, basis.policy).mode is Mode.ENFORCE
+    mode = scope_of(row.key, row.client_ip, row.client_name, basis.policy).mode
     spans = simulate(
         basis.policy,
         lambda day: basis.catalogue.assess(build, day, row.state.software),
@@ -126,29 +141,33 @@ def _play(row: ServerRow, basis: Basis, days: int) -> list[tuple[Span, tuple[int
         episode=episode,
         present=basis.now,
     )
-    return [
-        (span, (span.block, span.throttle) if enforced and span.reason is None else (0, 0)) for span in spans
-    ]
+    return tuple(_Days(span.start, span.end, _treatment(span, mode), span.why) for span in spans)
 
 
-def _harder(
-    row: ServerRow,
-    assessment: Assessment,
-    before: Sequence[tuple[Span, tuple[int, int]]],
-    after: Sequence[tuple[Span, tuple[int, int]]],
+def _treatment(span: Span, mode: Mode) -> tuple[int, int, bool]:
+    refused = mode is Mode.ENFORCE and span.reason is None
+    bad = mode is not Mode.OFF and span.ok is False
+    return (span.block, span.throttle, bad) if refused else (0, 0, bad)
+
+
+def _otherwise(
+    row: ServerRow, assessment: Assessment, before: Sequence[_Days], after: Sequence[_Days]
 ) -> Touched | None:
-    first = refused = None
+    harsher = milder = refused = None
     why = ""
-    for day in sorted({span.start for span, _ in (*before, *after)}):
+    for day in sorted({it.start for it in (*before, *after)}):
         old, new = _on(before, day), _on(after, day)
-        if old is None or new is None:
+        if old is None or new is None or old.treatment == new.treatment:
             continue
-        worse = new[1] > old[1]
-        if first is None and (worse or (new[0].ok is False and old[0].ok is not False)):
-            first, why = day, new[0].why
-        if refused is None and worse:
-            refused = day
-    if first is None:
+        if harsher is None and milder is None:
+            why = new.why
+        if new.treatment < old.treatment:
+            milder = milder or day
+            continue
+        harsher = harsher or day
+        if new.treatment[:2] > old.treatment[:2]:
+            refused = refused or day
+    if harsher is None and milder is None:
         return None
     return Touched(
         row.ref,
@@ -158,19 +177,26 @@ def _harder(
         row.key.tenant,
         format_build(assessment.build),
         " ".join(part for part in (assessment.product or assessment.software, assessment.branch) if part),
-        first,
+        min(day for day in (harsher, milder) if day),
+        harsher,
+        milder,
         refused,
         why,
     )
 
 
-def _on(spans: Sequence[tuple[Span, tuple[int, int]]], day: date) -> tuple[Span, tuple[int, int]] | None:
-    return next((pair for pair in spans if pair[0].start <= day < pair[0].end), None)
+def _on(days: Sequence[_Days], day: date) -> _Days | None:
+    return next((it for it in days if it.start <= day < it.end), None)
+
+
+def counted(found: Sequence[Touched]) -> tuple[int, int]:
+    """How many are treated more harshly on some day, and how many more mildly; some ladders do both."""
+    return sum(1 for it in found if it.harsher_from), sum(1 for it in found if it.milder_from)
 
 
 def lead_days(found: Iterable[Touched], today: date) -> int | None:
-    """Days until the first server is touched; None if none is."""
-    days = [(one.first_day - today).days for one in found]
+    """Days until the first server is treated more harshly; None if none is."""
+    days = [(one.harsher_from - today).days for one in found if one.harsher_from]
     return min(days, default=None)
 
 

@@ -8,11 +8,11 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, structs
 
 from wehr.ledger.listing import Line
-from wehr.ledger.planning import Touched, compare
+from wehr.ledger.planning import Touched
 from wehr.policy import Mode
 from wehr.web.api.operation import Call, Nothing, Operation, maybe, problem
 from wehr.web.pages.home import Coming, Summary, summarize
-from wehr.web.pages.policy import plan, play
+from wehr.web.plans import BadPlan, plan, play
 from wehr.web.visit import Need
 
 _MOST: Final = 200
@@ -82,9 +82,14 @@ class PlanAsked(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PlanPlayed(Struct, frozen=True):
-    """The servers that the plan is harder on in the days to come."""
+    """The servers that the plan treats otherwise in the days to come."""
 
     servers: tuple[Touched, ...]
+    harsher: int
+    """How many of them it is harsher with on some day; some ladders are harsher first, and milder later."""
+    milder: int
+    days: int
+    """So many days are looked ahead."""
     messages: int
     """Messages of the last seven days that came from them."""
     looked_at: int
@@ -141,16 +146,21 @@ def _server(line: Line) -> ServerComing:
 
 
 async def _what_if(call: Call[PlanAsked, None]) -> PlanPlayed:
-    policy = call.visit.house.present.policy
     given = {name: str(value) for name, value in structs.asdict(call.query).items() if value is not None}
     try:
-        planned = plan(policy, given)
-    except (ValueError, KeyError) as error:
-        raise problem(HTTPStatus.BAD_REQUEST, str(error).strip("'\"")) from None
-    if not compare(policy, planned):
-        raise problem(HTTPStatus.BAD_REQUEST, "that is as it is now: change something")
+        planned = plan(call.visit.house.present.policy, given)
+    except BadPlan as error:
+        raise problem(HTTPStatus.BAD_REQUEST, str(error)) from None
     found = await play(call.visit, planned)
-    return PlanPlayed(tuple(found.found), found.messages, found.looked_at, found.left_out)
+    return PlanPlayed(
+        tuple(found.found),
+        found.harsher,
+        found.milder,
+        found.days,
+        found.messages,
+        found.looked_at,
+        found.left_out,
+    )
 
 
 OPERATIONS: Final = (
