@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import messages
 import pytest
-from notice_stories import DAY, START, carry, hook, mailbox, seen
+from notice_stories import DAY, START, Mailbox, carry, hook, mailbox, seen
 from postfix import free_port
 from running import Receiver, receiver, until
 
@@ -19,6 +20,7 @@ from wehr.ledger import open_store
 from wehr.ledger.outbox import Kind, Outbox, State
 from wehr.service import post
 from wehr.service.metrics import Metrics
+from wehr.web.access.tokens import Scope, Tokens
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +96,34 @@ def test_a_reload_switches_it_on(tmp_path: Path) -> None:
         assert box.envelopes == []
         wehr.reload(configuration(wehr.port, "enforce", settings(box.port)))
         until(lambda: len(box.envelopes) == 2)
+
+
+def test_what_a_person_wants_written_is_sent_within_seconds(tmp_path: Path) -> None:
+    """By the API, an hour after the detection; the service itself finds nothing more to say afterwards."""
+    url, web = remembered(tmp_path / "state"), free_port()
+    with open_store(url) as store:
+        ref = store.servers()[0].ref
+        secret = Tokens(store).create("desk", Scope.OPERATE, (), days=9, by="eve", now=START)[1]
+    listen = f'web.listen = ["127.0.0.1:{web}"]\n'
+    with mailbox() as box:
+        with receiver(tmp_path / "state", START + DAY / 24, "enforce", listen + settings(box.port)) as wehr:
+            asked = (f"http://127.0.0.1:{web}/api/v1/servers/{ref}/notice",)
+            bearer = {"Authorization": f"Bearer {secret}"}
+            answers = [httpx2.post(*asked, json={"why": "they called"}, headers=bearer) for _ in range(2)]
+            until(lambda: "postmaster@example.org" in recipients(box))
+            wehr.clock.now += 2 * DAY
+            until(lambda: recipients(box).count("admins@receiver.test") == 2)  # it has planned anew
+
+        assert [answer.status_code for answer in answers] == [202, 409]
+        assert recipients(box).count("postmaster@example.org") == 1
+    with open_store(url, create=False) as store:
+        (event,) = store.events(ref=ref, kinds=("notice-planned",))
+        assert (event.actor, event.detail["why"]) == ("token desk", "they called")
+
+
+def recipients(box: Mailbox) -> list[str]:
+    """Whom mail has come for."""
+    return [envelope.rcpt_tos[0] for envelope in box.envelopes]
 
 
 def test_how_the_outbox_stands_is_among_the_figures(tmp_path: Path) -> None:

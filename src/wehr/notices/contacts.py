@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from msgspec import Struct
 from wehr.evidence.address import registered_domain
 from wehr.notices.address import canonical_address, canonical_domain
 from wehr.notices.settings import LANGUAGES, Contact, Language, Notices
+from wehr.policy.scope import read_network
 
 _MOST_BYTES: Final = 64 * 2**10
 """Of a security.txt."""
@@ -165,13 +167,19 @@ def _read(file: Path, most: int) -> str:
         return ""
 
 
-def _domains(contact: Contact) -> set[str]:
-    return {canonical_domain(domain) for domain in contact.domains}
+@lru_cache(maxsize=1024)
+def _domains(contact: Contact) -> frozenset[str]:
+    return frozenset(map(canonical_domain, contact.domains))
 
 
 def _inside(ip: str, networks: Sequence[str]) -> bool:
+    address = _address(ip) if networks else None
+    return address is not None and any(address in read_network(network) for network in networks)
+
+
+@lru_cache(maxsize=64)
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        address = ipaddress.ip_address(ip)
+        return ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
+        return None
