@@ -1,5 +1,6 @@
 """What is told of a server is what its next message meets, on every surface."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,15 @@ from wehr.ledger.journal import Position
 from wehr.ledger.report import Basis
 from wehr.ledger.story import is_enforced, story
 from wehr.policy import Action, Holds, Mode, Policy
-from wehr.policy.scope import Connector, Tenant
+from wehr.policy.scope import Connector, Exemption, Tenant
 
 REPORT, ENFORCE = Policy(), Policy(mode=Mode.ENFORCE)
 CLIENT = ("192.0.2.0/24",)
+
+
+def exempt(address: str) -> Exemption:
+    """An address of the server's network, left alone from the 34th day on."""
+    return Exemption(datetime.fromtimestamp(at(34), UTC), "test", network=address)
 
 
 @pytest.mark.parametrize(
@@ -29,8 +35,20 @@ CLIENT = ("192.0.2.0/24",)
         Policy(mode=Mode.ENFORCE, connectors=(Connector("partner", networks=CLIENT, mode=Mode.REPORT),)),
         Policy(connectors=(Connector("partner", networks=CLIENT, mode=Mode.ENFORCE),)),
         Policy(connectors=(Connector("other", networks=("198.51.100.0/24",), mode=Mode.ENFORCE),)),
+        Policy(mode=Mode.ENFORCE, exemptions=(exempt("192.0.2.25"),)),
+        Policy(mode=Mode.ENFORCE, exemptions=(exempt("192.0.2.26"),)),
     ],
-    ids=["report", "enforce", "simulate", "off", "not-this-client", "this-client", "another-client"],
+    ids=[
+        "report",
+        "enforce",
+        "simulate",
+        "off",
+        "not-this-client",
+        "this-client",
+        "another-client",
+        "exempt",
+        "address-exempt",
+    ],
 )
 def test_the_windows_that_are_told_are_those_in_which_mail_is_refused(policy: Policy, tmp_path: Path) -> None:
     """Though the last message came before the policy was changed: minute by minute, for some stages."""

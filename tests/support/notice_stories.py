@@ -17,13 +17,13 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from postfix import free_port
 
 from wehr.catalogue import load
-from wehr.catalogue.types import MissingUpdate, Vulnerability
+from wehr.catalogue.types import MissingUpdate, Release, Vulnerability
 from wehr.evidence.build import Build
 from wehr.evidence.types import Confidence, Relation, Sighting
 from wehr.ledger import Entry, Ledger, Position, Store
 from wehr.ledger.report import Basis
 from wehr.notices.office import Office, Round, look_round, open_office
-from wehr.notices.servers import Server, Wanted
+from wehr.notices.servers import Server
 from wehr.notices.settings import Notices, Submission
 from wehr.policy import Action, Decision, Holds, Mode, Policy, Reason, ServerKey
 from wehr.policy.timeline import Entry as Stage
@@ -131,10 +131,12 @@ def server(**changes: Any) -> Server:
         "holes": (
             Vulnerability("CVE-2023-21529", (15, 1, 2507, 17), date(2026, 4, 13), True, ransomware=True),
         ),
-        "least": Wanted(
+        "least": Release(
             "Exchange Server 2016", "15.1.2507.61", "CU23 Oct25SU", "KB5066369", date(2025, 10, 14)
         ),
-        "recommended": (Wanted("Exchange Server SE", "15.2.2562.53", "RTM Sep26SUv2", "KB5129955", None),),
+        "recommended": (
+            Release("Exchange Server SE", "15.2.2562.53", "RTM Sep26SUv2", "KB5129955", date(2026, 9, 10)),
+        ),
         "stages": (
             Stage(2, START + 20 * DAY, START + 30 * DAY, 5, 0, False),
             Stage(5, START + 60 * DAY, START + 70 * DAY, 30, 5, False),

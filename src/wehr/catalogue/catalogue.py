@@ -7,8 +7,8 @@ from functools import lru_cache
 from wehr.catalogue import assemble
 from wehr.catalogue.document import Document
 from wehr.catalogue.facts import DISPUTED, VARIANT, Branch, Flaw, Known, Product
-from wehr.catalogue.types import Assessment, MissingUpdate, Note, State, Vulnerability
-from wehr.evidence.build import Build
+from wehr.catalogue.types import Assessment, MissingUpdate, Note, Release, State, Vulnerability
+from wehr.evidence.build import Build, format_build
 
 STALE_AFTER = timedelta(days=60)
 _REMEMBERED = 8192
@@ -88,6 +88,15 @@ class Catalogue:
         """The row of the tables that a build counts as, or None: itself, or else the next below it."""
         _, branch = self.branch_of(software, build)
         return _held(branch, build) if branch else None
+
+    def release_of(self, software: str, build: Build) -> Release | None:
+        """What its vendor calls a build, or the one that it counts as; None if its branch is unknown."""
+        product, branch = self.branch_of(software, build)
+        if product is None or branch is None:
+            return None
+        row = _held(branch, build)
+        name = " ".join(part for part in (row.label, row.update) if part)
+        return Release(product.name, format_build(build), name, row.kb, row.released)
 
     def software(self) -> tuple[str, ...]:
         """The families that are known, ``exchange`` first."""

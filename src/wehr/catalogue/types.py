@@ -46,6 +46,17 @@ class MissingUpdate(Struct, frozen=True):
     certain: bool = True
 
 
+class Release(Struct, frozen=True):
+    """A known build as its vendor calls it."""
+
+    product: str
+    build: str
+    name: str
+    """Branch and update, such as ``CU23 Oct25SU``."""
+    kb: str
+    released: date
+
+
 class Vulnerability(Struct, frozen=True):
     """A hole that the build has, or (``certain`` false) may have."""
 
@@ -88,3 +99,13 @@ class Assessment(Struct, frozen=True, cache_hash=True):
     esu_available: bool = False
     product_supported: bool = True
     """Whether some branch of the product, perhaps another one, gets public updates on the day."""
+
+    @property
+    def attacked(self) -> tuple[Vulnerability, ...]:
+        """The holes that the build certainly has and that are known to be exploited."""
+        return tuple(it for it in self.vulnerabilities if it.exploited and it.certain)
+
+    def asked(self, *, esu: bool) -> tuple[MissingUpdate, ...]:
+        """The missing updates that may be asked for: paid (ESU) ones if it has such, or if ``esu``."""
+        paid = esu or Note.ESU in self.notes
+        return tuple(it for it in self.missing_updates if paid or not it.esu)

@@ -287,10 +287,10 @@ class _Once:
 def _fits(query: ServerQuery, assessment: Assessment) -> bool:
     if query.product and query.product != assessment.product:
         return False
-    certain = [hole for hole in assessment.vulnerabilities if hole.certain]
-    if query.cve and query.cve.upper() not in {hole.cve for hole in certain}:
+    certain = (hole.cve for hole in assessment.vulnerabilities if hole.certain)
+    if query.cve and query.cve.upper() not in certain:
         return False
-    return query.exploited is None or query.exploited == any(hole.exploited for hole in certain)
+    return query.exploited is None or query.exploited == bool(assessment.attacked)
 
 
 def _by_build(line: Line) -> str:
@@ -328,7 +328,7 @@ def _decoded(cursor: str) -> _Place:
 
 def _line(ref: str, key: ServerKey, state: ServerState, client_name: str, basis: Basis) -> Line:
     judged = judge(key, state, client_name, basis)
-    course = judged.course
+    course, (stage, rates) = judged.dates, judged.stage
     detected = course.first_detected_date or None
     return Line(
         ref,
@@ -341,9 +341,9 @@ def _line(ref: str, key: ServerKey, state: ServerState, client_name: str, basis:
         judged.assessment.state if judged.assessment else State.UNKNOWN,
         judged.out_of_date,
         judged.verdict.why if judged.verdict else "",
-        judged.stage,
-        judged.rates.throttle,
-        judged.rates.block,
+        stage,
+        rates.throttle,
+        rates.block,
         judged.mixed,
         basis.now - state.last_seen > basis.policy.silent_days * 86_400,
         state.confirmed_at > 0,

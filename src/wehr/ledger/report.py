@@ -7,18 +7,19 @@ from datetime import UTC, date, datetime
 from msgspec import Struct
 
 from wehr.catalogue import Catalogue
-from wehr.catalogue.types import Assessment, State
+from wehr.catalogue.types import Assessment, MissingUpdate, State
 from wehr.evidence import format_build
 from wehr.evidence.build import Build
 from wehr.ledger.memory import Ledger
 from wehr.ledger.rows import ServerRow, Tally
 from wehr.ledger.state import ServerState
 from wehr.policy import Action, Episode, Holds, Policy, ServerKey, Standing, complies
+from wehr.policy.clock import stopped
 from wehr.policy.compliance import Compliance
 from wehr.policy.cure import least_accepted
-from wehr.policy.ladder import Stage, stage_at
+from wehr.policy.ladder import Ladder, Stage, stage_at
 from wehr.policy.phrases import Phrase
-from wehr.policy.timeline import Dates, dates
+from wehr.policy.timeline import Dates, Entry, dates, timeline
 from wehr.policy.types import Stop
 
 _DAY = 86_400
@@ -64,6 +65,7 @@ class ReportRow(Struct, frozen=True):
     silent: bool
     last_seen: datetime
     missing_updates: tuple[str, ...]
+    """Without paid (ESU) ones where nobody asks for those."""
     exploited: tuple[str, ...]
     """Holes of this build that are known to be exploited."""
     last_action: str
@@ -90,34 +92,103 @@ class Basis(Struct, frozen=True):
         """The UTC day."""
         return datetime.fromtimestamp(self.now, UTC).date()
 
+    def stops(
+        self, key: ServerKey, state: ServerState, client_name: str, assessment: Assessment
+    ) -> tuple[Stop, ...]:
+        """Whatever stops the clock of a server, at any time."""
+        return (*self.policy.stops(assessment), *self.holds.stops(key, state.client_ip, client_name))
+
+    def least(self, assessment: Assessment) -> Build | None:
+        """The least build that the policy accepts today instead."""
+        rules = self.policy.compliance
+        return least_accepted(self.catalogue, assessment.software, assessment.build, rules, self.today)
+
+    def asked(self, assessment: Assessment) -> tuple[MissingUpdate, ...]:
+        """The missing updates that may be asked for."""
+        return assessment.asked(esu=self.policy.compliance.demand_esu)
+
 
 def report(rows: Iterable[ServerRow], basis: Basis, tallies: Iterable[Tally] = ()) -> list[ReportRow]:
     """Every server with what it counts as, the out-of-date ones first, by stage.
 
     ``tallies`` are messages by outcome; those of other servers are passed over.
     """
-    counted: dict[str, Counter[tuple[str, bool]]] = {}
+    of: dict[str, list[Tally]] = {}
     for tally in tallies:
-        counted.setdefault(tally.ref, Counter())[tally.action, tally.enforced] += tally.messages
-    found = [_row(row, basis, counted.get(row.ref, Counter())) for row in rows]
+        of.setdefault(tally.ref, []).append(tally)
+    found = [
+        report_row(row, judge(row.key, row.state, row.client_name, basis), basis, of.get(row.ref, ()))
+        for row in rows
+    ]
     return sorted(found, key=lambda row: (not row.out_of_date, -row.stage, row.server_fqdn, row.network))
 
 
+class Course(Struct, frozen=True):
+    """Where a server out of compliance stands on its ladder at a moment."""
+
+    ladder: Ladder
+    place: float
+    """How far up it has come, in seconds."""
+    episode: Episode
+    stops: tuple[Stop, ...]
+    now: float
+    """UTC seconds since 1970."""
+
+    @property
+    def number(self) -> int:
+        """The stage it is in."""
+        return stage_at(self.ladder, self.place)
+
+    @property
+    def dates(self) -> Dates:
+        """When it is throttled and blocked, and what comes next."""
+        return dates(self.ladder, self.episode, self.stops, self.now, self.place)
+
+    @property
+    def stages(self) -> tuple[Entry, ...]:
+        """All stages with their dates."""
+        return timeline(self.ladder, self.episode, self.stops, self.now, self.place)
+
+    @property
+    def holder(self) -> Stop | None:
+        """What stops its clock."""
+        return stopped(self.stops, self.now)
+
+    @property
+    def excuse(self) -> Stop | None:
+        """What has its mail taken meanwhile: an exemption of one address stops the clock of the others."""
+        return stopped((stop for stop in self.stops if stop.reason), self.now)
+
+
 class Judgement(Struct, frozen=True):
-    """What a server counts as now. ``stage`` is 0, and ``course`` without dates, where no clock runs."""
+    """What a server counts as now. ``course`` is None where no clock runs."""
 
     build: Build | None
     assessment: Assessment | None
     verdict: Compliance | None
     mixed: bool
-    stage: int
-    rates: Stage
-    course: Dates
+    course: Course | None
 
     @property
     def out_of_date(self) -> bool:
         """Whether a rule of the policy says no."""
         return self.verdict is not None and self.verdict.ok is False
+
+    @property
+    def dates(self) -> Dates:
+        """Those of its course."""
+        return self.course.dates if self.course else _NO_DATES
+
+    @property
+    def stage(self) -> tuple[int, Stage]:
+        """The stage it is in, 0 where no clock runs, and its minutes."""
+        if self.course is None:
+            return 0, _NO_STAGE
+        return (number := self.course.number), self.course.ladder.stages[number - 1]
+
+
+_NO_DATES = Dates(0.0, None, None, None, None, None)
+_NO_STAGE = Stage()
 
 
 def judge(key: ServerKey, state: ServerState, client_name: str, basis: Basis) -> Judgement:
@@ -129,20 +200,22 @@ def judge(key: ServerKey, state: ServerState, client_name: str, basis: Basis) ->
     build = _judged(state, standing, basis.policy)
     assessment = basis.catalogue.assess(build, basis.today, state.software) if build else None
     verdict = complies(assessment, basis.policy.compliance, basis.today) if assessment else None
-    number, stage, course = 0, Stage(), _NO_DATES
+    course = None
     if standing and standing.episode and assessment and verdict and verdict.ok is False:
-        held = (
-            *basis.policy.stops(assessment),
-            *basis.holds.stops(key, state.client_ip, client_name),
-        )
-        number, stage, course = _course(standing.episode, assessment, held, basis)
-    return Judgement(build, assessment, verdict, bool(standing and standing.mixed), number, stage, course)
+        stops = basis.stops(key, state, client_name, assessment)
+        ladder, place = basis.policy.course(assessment, standing.episode, stops, basis.now)
+        course = Course(ladder, place, standing.episode, stops, basis.now)
+    return Judgement(build, assessment, verdict, bool(standing and standing.mixed), course)
 
 
-def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> ReportRow:
-    judged = judge(row.key, row.state, row.client_name, basis)
-    build, assessment, verdict, course = judged.build, judged.assessment, judged.verdict, judged.course
-    out_of_date = judged.out_of_date
+def report_row(row: ServerRow, judged: Judgement, basis: Basis, tallies: Iterable[Tally]) -> ReportRow:
+    """One server, with its messages by outcome."""
+    build, assessment, verdict, course = judged.build, judged.assessment, judged.verdict, judged.dates
+    out_of_date, (stage, rates) = judged.out_of_date, judged.stage
+    least = basis.least(assessment) if assessment and out_of_date else None
+    messages: Counter[tuple[str, bool]] = Counter()
+    for tally in tallies:
+        messages[tally.action, tally.enforced] += tally.messages
     enforced = {action: messages[action, True] for action in (Action.THROTTLE, Action.BLOCK)}
     return ReportRow(
         server_fqdn=row.key.name,
@@ -157,7 +230,7 @@ def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> R
         next_stage_throttle_rate=course.next_stage_throttle_rate,
         next_stage_block_rate=course.next_stage_block_rate,
         next_stage_start_date=_time(course.next_stage_start_date),
-        least_accepted_build=_least(assessment, basis) if assessment and out_of_date else None,
+        least_accepted_build=format_build(least) if least else None,
         reference=row.ref,
         tenant=row.key.tenant,
         network=row.key.network,
@@ -170,14 +243,14 @@ def _row(row: ServerRow, basis: Basis, messages: Counter[tuple[str, bool]]) -> R
         out_of_date=out_of_date,
         rule=verdict.rule if verdict else "",
         why=verdict.why if verdict else Phrase("shows no build"),
-        stage=judged.stage,
-        throttle_rate=judged.rates.throttle,
-        block_rate=judged.rates.block,
+        stage=stage,
+        throttle_rate=rates.throttle,
+        block_rate=rates.block,
         mixed=judged.mixed,
         silent=basis.now - row.state.last_seen > basis.policy.silent_days * _DAY,
         last_seen=datetime.fromtimestamp(int(row.state.last_seen), UTC),
-        missing_updates=tuple(update.name for update in assessment.missing_updates) if assessment else (),
-        exploited=_exploited(assessment),
+        missing_updates=tuple(it.name for it in basis.asked(assessment)) if assessment else (),
+        exploited=tuple(it.cve for it in assessment.attacked) if assessment else (),
         last_action=row.action if row.enforced else Action.ACCEPT,
         last_reason=row.reason,
         messages_accepted=messages.total() - sum(enforced.values()),
@@ -197,31 +270,6 @@ def _judged(state: ServerState, standing: Standing | None, policy: Policy) -> Bu
     shown = (stamp for stamp in state.stamps if stamp.build)
     latest = max(shown, key=lambda stamp: (stamp.seen.bit_length(), stamp.build), default=None)
     return latest.build if latest else None
-
-
-_NO_DATES = Dates(0.0, None, None, None, None, None)
-"""Of a server whose clock does not run."""
-
-
-def _course(
-    episode: Episode, assessment: Assessment, held: tuple[Stop, ...], basis: Basis
-) -> tuple[int, Stage, Dates]:
-    """The stage a server is in, and its dates."""
-    policy = basis.policy
-    ladder, place = policy.course(assessment, episode, held, basis.now)
-    number = stage_at(ladder, place)
-    return number, ladder.stages[number - 1], dates(ladder, episode, held, basis.now, place)
-
-
-def _least(assessment: Assessment, basis: Basis) -> str | None:
-    rules = basis.policy.compliance
-    least = least_accepted(basis.catalogue, assessment.software, assessment.build, rules, basis.today)
-    return format_build(least) if least else None
-
-
-def _exploited(assessment: Assessment | None) -> tuple[str, ...]:
-    holes = assessment.vulnerabilities if assessment else ()
-    return tuple(hole.cve for hole in holes if hole.exploited and hole.certain)
 
 
 def _time(at: float | None) -> datetime | None:

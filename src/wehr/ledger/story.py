@@ -4,15 +4,12 @@ from msgspec import Struct
 
 from wehr.catalogue.types import Assessment
 from wehr.evidence import Relation
-from wehr.evidence.build import Build
 from wehr.ledger.explaining import scope_of
-from wehr.ledger.report import Basis, Judgement, ReportRow, judge, report
+from wehr.ledger.report import Basis, ReportRow, judge, report_row
 from wehr.ledger.rows import ServerRow, Tally
 from wehr.policy import Mode
-from wehr.policy.clock import stopped
-from wehr.policy.cure import least_accepted
 from wehr.policy.policy import Policy
-from wehr.policy.timeline import Entry, timeline
+from wehr.policy.timeline import Entry
 from wehr.policy.types import Reason, Stop
 from wehr.policy.windows import HOUR, Window, window
 
@@ -30,8 +27,8 @@ class Story(Struct, frozen=True):
     stages: tuple[Entry, ...]
     holder: Stop | None
     """What stops its clock now: a pause or an exemption."""
-    least: Build | None
-    """The least build that is accepted today."""
+    excuse: Stop | None
+    """What has its mail taken now, whatever its stage."""
     enforced: bool
     """Whether what the ladder says is carried out, or would be."""
     windows: tuple[Window, ...]
@@ -46,42 +43,24 @@ class Story(Struct, frozen=True):
 def story(row: ServerRow, tallies: tuple[Tally, ...], basis: Basis, key: bytes) -> Story:
     """The story of a server; ``key`` is the fleet's secret, which places the windows."""
     judged = judge(row.key, row.state, row.client_name, basis)
-    ladder, stages, holder = _course(row, judged, basis)
-    enforced = is_enforced(row, basis.policy)
-    current = next((stage for stage in stages if stage.current), None)
+    course, enforced = judged.course, is_enforced(row, basis.policy)
+    excuse = course.excuse if course else None
+    stage = judged.stage[1]
     windows: tuple[Window, ...] = ()
-    if current and enforced and not holder and current.throttle + current.block:
+    if enforced and not excuse and stage.minutes:
         hour = int(basis.now // HOUR)
-        windows = tuple(window(key, row.key, it, current.throttle, current.block) for it in (hour, hour + 1))
-    assessment = judged.assessment
+        windows = tuple(window(key, row.key, it, stage.throttle, stage.block) for it in (hour, hour + 1))
     return Story(
         row,
-        report([row], basis, tallies)[0],
-        assessment,
-        ladder,
-        stages,
-        holder,
-        least_accepted(
-            basis.catalogue, assessment.software, assessment.build, basis.policy.compliance, basis.today
-        )
-        if assessment and judged.out_of_date
-        else None,
+        report_row(row, judged, basis, tallies),
+        judged.assessment,
+        course.ladder.name if course else "",
+        course.stages if course else (),
+        course.holder if course else None,
+        excuse,
         enforced,
         windows,
     )
-
-
-def _course(row: ServerRow, judged: Judgement, basis: Basis) -> tuple[str, tuple[Entry, ...], Stop | None]:
-    standing = basis.ledger.standing(row.key, basis.now)
-    if not (judged.out_of_date and judged.assessment and standing and standing.episode):
-        return "", (), None
-    held = (
-        *basis.policy.stops(judged.assessment),
-        *basis.holds.stops(row.key, row.state.client_ip, row.client_name),
-    )
-    ladder, place = basis.policy.course(judged.assessment, standing.episode, held, basis.now)
-    stages = timeline(ladder, standing.episode, held, basis.now, place)
-    return ladder.name, stages, stopped(held, basis.now)
 
 
 def is_enforced(row: ServerRow, policy: Policy) -> bool:

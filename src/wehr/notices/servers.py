@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from wehr.catalogue.types import Assessment, MissingUpdate, Note, Vulnerability
-from wehr.evidence.build import Build, format_build
+from wehr.catalogue.types import Assessment, MissingUpdate, Release, Vulnerability
+from wehr.evidence.build import format_build
 from wehr.ledger.report import Basis, judge
 from wehr.ledger.rows import ServerRow
 from wehr.ledger.story import is_enforced
@@ -17,25 +18,13 @@ from wehr.notices.types import Place
 from wehr.policy import Reason
 from wehr.policy.clock import stopped
 from wehr.policy.compliance import MICROSOFT_FLOORS, complies
-from wehr.policy.cure import least_accepted
 from wehr.policy.selection import midnight
-from wehr.policy.timeline import Entry, timeline
-from wehr.policy.types import Episode, Stop
+from wehr.policy.timeline import Entry
 
 _DAY: Final = 86_400.0
 _CONFIRMED: Final = 30 * _DAY
 """Seconds for which a name that was borne out counts as such."""
 _SHOWN: Final = 4
-
-
-class Wanted(Struct, frozen=True):
-    """A build to install, as the catalogue calls it."""
-
-    product: str
-    build: str
-    name: str
-    kb: str
-    released: date | None
 
 
 class Server(Struct, frozen=True):
@@ -63,8 +52,8 @@ class Server(Struct, frozen=True):
     unsupported_since: date | None
     holes: tuple[Vulnerability, ...]
     """Known to be exploited, the latest first."""
-    least: Wanted | None
-    recommended: tuple[Wanted, ...]
+    least: Release | None
+    recommended: tuple[Release, ...]
     stages: tuple[Entry, ...]
     """The present one and those to come; none where nothing is refused."""
     paused: bool
@@ -90,16 +79,10 @@ def survey(rows: Iterable[ServerRow], basis: Basis, whom: Callable[[ServerRow], 
         assessment = judged.assessment
         if assessment is None or row.relation != "direct":
             continue
-        standing = basis.ledger.standing(row.key, basis.now)
-        episode = standing.episode if standing and judged.out_of_date else None
-        if episode and episode.intervals[-1][1] is not None:
-            episode = None
-        held = (
-            *basis.policy.stops(assessment),
-            *basis.holds.stops(row.key, row.state.client_ip, row.client_name),
-        )
-        holder = stopped(held, basis.now)
-        stages = _stages(row, assessment, episode, held, basis)
+        course = judged.course if judged.course and judged.course.episode.intervals[-1][1] is None else None
+        stages = course.stages if course and is_enforced(row, basis.policy) else ()
+        stops = basis.stops(row.key, row.state, row.client_name, assessment)
+        held = {stop.reason for stop in stops if stopped((stop,), basis.now)}
         owner = whom(row)
         place = Place(
             tenant=row.key.tenant,
@@ -107,13 +90,12 @@ def survey(rows: Iterable[ServerRow], basis: Basis, whom: Callable[[ServerRow], 
             ref=row.ref,
             confirmed=row.state.confirmed_at > basis.now - _CONFIRMED,
             seen=basis.now - row.state.last_seen <= basis.policy.silent_days * _DAY,
-            alone=bool(holder and holder.reason is Reason.EXEMPT)
-            or (judged.mixed and basis.policy.mixed != "enforce"),
-            detected=episode.started if episode else None,
+            alone=Reason.EXEMPT in held or (judged.mixed and basis.policy.mixed != "enforce"),
+            detected=course.episode.started if course else None,
             throttled=next((it.start for it in stages if it.throttle or it.block), None),
             blocked=next((it.start for it in stages if it.block), None),
             shut_out=next((it.start for it in stages if it.block == 60), None),
-            paused=holder is not None and holder.reason is Reason.PAUSED,
+            paused=Reason.PAUSED in held,
             floors=_floors(assessment, basis),
             exploited=tuple((hole.cve, since) for hole, since in _attacked(assessment)),
         )
@@ -123,11 +105,9 @@ def survey(rows: Iterable[ServerRow], basis: Basis, whom: Callable[[ServerRow], 
 def describe(found: Found, basis: Basis, link: Callable[[str], str]) -> Server:
     """All that is said of a server; ``link`` gives the page behind a reference, "" if there is none."""
     row, assessment = found.row, found.assessment
-    rules = basis.policy.compliance
-    esu = Note.ESU in assessment.notes or rules.demand_esu
-    lacking = (it for it in assessment.missing_updates if it.certain and (esu or not it.esu))
+    lacking = (it for it in basis.asked(assessment) if it.certain)
     missing = sorted(lacking, key=lambda it: it.released)
-    least = least_accepted(basis.catalogue, assessment.software, assessment.build, rules, basis.today)
+    least, release_of = basis.least(assessment), partial(basis.catalogue.release_of, assessment.software)
     present = next((it.stage for it in found.stages if it.current), 1)
     names = (assessment.product or assessment.software, assessment.branch)
     return Server(
@@ -149,11 +129,9 @@ def describe(found: Found, basis: Basis, link: Callable[[str], str]) -> Server:
         missing_since=assessment.missing_since,
         unsupported_since=assessment.unsupported_since,
         holes=tuple(hole for hole, _ in _attacked(assessment)),
-        least=_wanted(least, assessment, basis) if least else None,
+        least=release_of(least) if least else None,
         recommended=tuple(
-            wanted
-            for build in assessment.recommended_builds[:_SHOWN]
-            if (wanted := _wanted(build, assessment, basis))
+            it for build in assessment.recommended_builds[:_SHOWN] if (it := release_of(build))
         ),
         stages=tuple(
             it for it in found.stages if it.stage >= present and it.start and (it.throttle or it.block)
@@ -161,24 +139,6 @@ def describe(found: Found, basis: Basis, link: Callable[[str], str]) -> Server:
         paused=found.place.paused,
         link=link(row.ref),
     )
-
-
-def _stages(
-    row: ServerRow, assessment: Assessment, episode: Episode | None, held: tuple[Stop, ...], basis: Basis
-) -> tuple[Entry, ...]:
-    if episode is None or not is_enforced(row, basis.policy):
-        return ()
-    ladder, place = basis.policy.course(assessment, episode, held, basis.now)
-    return timeline(ladder, episode, held, basis.now, place)
-
-
-def _wanted(build: Build, assessment: Assessment, basis: Basis) -> Wanted | None:
-    row = basis.catalogue.row_of(assessment.software, build)
-    product = basis.catalogue.product_of(assessment.software, build)
-    if row is None:
-        return None
-    name = " ".join(part for part in (row.label, row.update) if part)
-    return Wanted(product or assessment.software, format_build(build), name, row.kb, row.released)
 
 
 def _floors(assessment: Assessment, basis: Basis) -> tuple[str, ...]:
@@ -194,9 +154,5 @@ def _floors(assessment: Assessment, basis: Basis) -> tuple[str, ...]:
 
 def _attacked(assessment: Assessment) -> list[tuple[Vulnerability, float]]:
     """The holes that are known to be exploited, and since when they are; the latest first."""
-    found = [
-        (hole, midnight(hole.exploited))
-        for hole in assessment.vulnerabilities
-        if hole.exploited and hole.certain
-    ]
+    found = [(hole, midnight(hole.exploited)) for hole in assessment.attacked if hole.exploited]
     return sorted(found, key=lambda pair: (pair[1], pair[0].cve), reverse=True)

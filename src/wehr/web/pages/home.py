@@ -79,9 +79,7 @@ def summarize(listing: Listing, tenants: frozenset[str] | None) -> Summary:
 
 
 def _is_exploited(line: Line) -> bool:
-    return bool(
-        line.assessment and any(it.exploited and it.certain for it in line.assessment.vulnerabilities)
-    )
+    return bool(line.assessment and line.assessment.attacked)
 
 
 def _by_product(kinds: Mapping[_Kind, Line], counted: Counter[_Kind]) -> Counter[str]:

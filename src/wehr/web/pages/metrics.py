@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from wehr.ledger import LedgerError
-from wehr.ledger.listing import Listing
+from wehr.ledger.listing import Listing, ServerQuery
 from wehr.web.measures import Family, exposition
 from wehr.web.stores import Busy
 from wehr.web.visit import Need, Page, Visit
@@ -44,11 +44,7 @@ def servers(listing: Listing) -> list[Family]:
     seen = [line for line in listing.lines if not line.silent]
     states = Counter((line.state, str(line.out_of_date).lower()) for line in seen)
     stages = Counter(str(line.stage) for line in seen if line.out_of_date)
-    exploited = sum(
-        line.out_of_date and any(hole.exploited and hole.certain for hole in line.assessment.vulnerabilities)
-        for line in seen
-        if line.assessment
-    )
+    exploited = len(listing.find(ServerQuery(out_of_date=True, exploited=True, silent=False)))
     return [
         Family(
             "wehr_servers", "Servers by state.", False, ("state", "out_of_date"),

@@ -1,18 +1,14 @@
 """The public page behind the link in a refusal: what one server's administrator, far away, wants to know."""
 
-from datetime import date
 from typing import Final
 
 from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from wehr.catalogue import Catalogue
 from wehr.catalogue import links as known
 from wehr.catalogue.links import Link
-from wehr.catalogue.types import MissingUpdate, Vulnerability
-from wehr.evidence import format_build
-from wehr.evidence.build import Build
+from wehr.catalogue.types import MissingUpdate, Release, State, Vulnerability
 from wehr.ledger import Store
 from wehr.ledger.report import Basis
 from wehr.ledger.rows import ServerRow
@@ -26,23 +22,19 @@ _UPDATES: Final = 6
 """So many missing updates are named, the newest; the rest is counted."""
 
 
-class Release(Struct, frozen=True):
-    """A build as the vendor calls it."""
-
-    build: str
-    name: str
-    released: date | None
-
-
 class Told(Struct, frozen=True):
     """What the page says of a server, beside its story."""
 
     verdict: str
-    """What mail meets now: taken, mixed, held, reported, open, throttled or blocked."""
+    """What mail meets now: mixed, current, taken, held, reported, open, throttled or blocked."""
     until: int | None
     """When mail is taken again, in UTC seconds since 1970; None if it is, or if that has no date."""
     missing: tuple[MissingUpdate, ...]
     missing_more: int
+    paid: tuple[str, ...]
+    """Missing updates that cost money and that nobody asks for."""
+    backported: bool
+    """Whether the version convicts nobody, for distributions mend the software under it."""
     holes: tuple[Vulnerability, ...]
     """Known to be exploited, and certain."""
     wanted: tuple[Release, ...]
@@ -80,19 +72,17 @@ async def _status(visit: Visit) -> Response:
 def tell(found: Story, basis: Basis, language: str, *, doubted: bool = False) -> Told:
     """What the page says of a server; ``doubted``: nobody at all is refused at the moment."""
     assessment = found.assessment
-    missing = (
-        sorted(assessment.missing_updates, key=lambda it: it.released, reverse=True) if assessment else []
-    )
-    holes = (
-        tuple(it for it in assessment.vulnerabilities if it.exploited and it.certain) if assessment else ()
-    )
+    missing = basis.asked(assessment) if assessment else ()
+    holes = assessment.attacked if assessment else ()
     verdict, until = _now(found, basis, doubted=doubted)
     software = found.row.state.software
     return Told(
         verdict,
         until,
-        tuple(missing[:_UPDATES]),
+        tuple(sorted(missing, key=lambda it: it.released, reverse=True)[:_UPDATES]),
         max(0, len(missing) - _UPDATES),
+        tuple(it.name for it in assessment.missing_updates if it not in missing) if assessment else (),
+        bool(assessment and assessment.backported and software not in basis.policy.compliance.trust_versions),
         holes,
         _wanted(found, basis),
         known.updates(software),
@@ -104,8 +94,9 @@ def _now(found: Story, basis: Basis, *, doubted: bool) -> tuple[str, int | None]
     """What a message of the server meets at this moment."""
     excuses = {
         "mixed": found.report.mixed and basis.policy.mixed != "enforce",
+        "current": not found.report.out_of_date and _up_to_date(found, basis),
         "taken": not found.report.out_of_date,
-        "held": found.holder is not None,
+        "held": found.excuse is not None,
         "reported": not found.enforced,
         "open": doubted or not found.windows,
     }
@@ -121,17 +112,19 @@ def _now(found: Story, basis: Basis, *, doubted: bool) -> tuple[str, int | None]
     return ("blocked" if action is Action.BLOCK else "throttled"), again
 
 
+def _up_to_date(found: Story, basis: Basis) -> bool:
+    """Whether nothing is missing, which is more than that the policy takes no offence."""
+    known = found.assessment
+    return bool(known and known.state is State.CURRENT and not (basis.asked(known) or known.attacked))
+
+
 def _wanted(found: Story, basis: Basis) -> tuple[Release, ...]:
     if not found.assessment:
         return ()
-    builds = dict.fromkeys((*([found.least] if found.least else []), *found.assessment.recommended_builds))
-    return tuple(_release(build, found.row.state.software, basis.catalogue, basis.today) for build in builds)
-
-
-def _release(build: Build, software: str, catalogue: Catalogue, today: date) -> Release:
-    about = catalogue.assess(build, today, software)
-    name = " ".join(part for part in (about.product, about.branch, about.update) if part)
-    return Release(format_build(build), name or software, about.released)
+    least = basis.least(found.assessment) if found.report.out_of_date else None
+    software = found.assessment.software
+    builds = dict.fromkeys((*([least] if least else []), *found.assessment.recommended_builds))
+    return tuple(it for build in builds if (it := basis.catalogue.release_of(software, build)))
 
 
 PAGES: Final = (Page("/s/{ref}", _status, Need.NOTHING, "status"),)
