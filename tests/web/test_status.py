@@ -11,11 +11,13 @@ from browsing import Standing, client, house, learn
 from ledger_stories import NEW, at, entry, key_of, sighting
 from starlette.testclient import TestClient
 
+from wehr.evidence.build import Build
 from wehr.ledger import Store
 from wehr.ledger.journal import Entry, Position
 from wehr.ledger.memory import reference
 from wehr.ledger.rows import Event
 from wehr.policy import Policy
+from wehr.policy.compliance import Rules
 from wehr.policy.pauses import Pause
 from wehr.policy.types import Mode
 from wehr.web.pages import PUBLIC_PAGES
@@ -145,6 +147,59 @@ def test_a_pause_is_told_with_its_end(tmp_path: Path) -> None:
 
     assert "by an exception" in text
     assert "change freeze" not in text
+
+
+TODAY = 779.0
+"""22 November 2026."""
+UNPAID = (15, 1, 2507, 61)
+"""The last of Exchange Server 2016 that everybody got; a hole of it has been used since."""
+
+
+@pytest.mark.parametrize(
+    ("build", "said", "not_said"),
+    [
+        (
+            UNPAID,
+            (
+                "Its mail is taken.",
+                "Yet its version is not up to date",
+                "CVE-2026-42897",
+                "Look for a break-in",
+                "not asked for (ESU): Dec25SU, ",
+                "What to install",
+            ),
+            ("Missing:", "the least that is accepted", "What happens when"),
+        ),
+        (
+            (15, 1, 9999, 7),
+            ("Its mail is taken.", "Whether its version is up to date is not known here"),
+            ("What to install",),
+        ),
+        ((15, 9, 9999, 7), ("Whether its version is up to date is not known here",), ("What to install",)),
+        (None, ("Whether its version is up to date is not known here",), ("What to install",)),
+    ],
+)
+def test_only_what_lacks_nothing_is_called_up_to_date(
+    build: Build | None, said: tuple[str, ...], not_said: tuple[str, ...], tmp_path: Path
+) -> None:
+    """That the policy takes no offence is another matter: what is known is said, holes too."""
+    with page(tmp_path, entry(sighting(TODAY, build), compliant=None), day=TODAY) as (browser, path, _, _):
+        text = browser.get(path).text
+
+    assert [part for part in said if part not in text] == []
+    assert [part for part in ("This server is up to date", *not_said) if part in text] == []
+
+
+def test_paid_updates_are_asked_for_where_the_policy_demands_them(tmp_path: Path) -> None:
+    """And are told from the others."""
+    seen = [enforced(TODAY - 1), entry(sighting(TODAY, UNPAID), compliant=False)]
+    with page(tmp_path, *seen, day=TODAY, compliance=Rules(demand_esu=True)) as (browser, path, _, _):
+        text = browser.get(path).text
+
+    assert "The server is out of date." in text
+    assert "Missing: Sep26SUv2" in text
+    assert text.count('<span class="tag">paid (ESU)</span>') == 6
+    assert "not asked for (ESU)" not in text
 
 
 def test_it_speaks_the_readers_language(tmp_path: Path) -> None:

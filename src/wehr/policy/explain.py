@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from msgspec import Struct
 
 from wehr.catalogue import Catalogue
-from wehr.catalogue.types import Assessment, Note, State
+from wehr.catalogue.types import Assessment, MissingUpdate, Note, State
 from wehr.evidence.build import Build, format_build
 from wehr.evidence.types import Relation, Sighting
 from wehr.policy.clock import elapsed, stopped, when
@@ -139,15 +139,17 @@ def _assessed_parts(assessment: Assessment) -> Iterator[Phrase]:
     if assessment.state is State.UNSUPPORTED and assessment.unsupported_since:
         yield Phrase("without support since %(day)s", {"day": assessment.unsupported_since})
     if assessment.missing_updates:
-        updates = [
-            it.name if it.certain else Phrase("%(name)s (perhaps)", {"name": it.name})
-            for it in assessment.missing_updates
-        ]
-        yield Phrase("missing %(updates)s", {"updates": _some(updates)})
-    holes = [hole.cve for hole in assessment.vulnerabilities if hole.exploited and hole.certain]
-    if holes:
+        yield Phrase("missing %(updates)s", {"updates": _some([*map(_lacked, assessment.missing_updates)])})
+    if holes := [hole.cve for hole in assessment.attacked]:
         yield Phrase("known to be exploited: %(holes)s", {"holes": _some(holes)})
     yield from (_NOTES[note] for note in assessment.notes)
+
+
+def _lacked(update: MissingUpdate) -> str:
+    name = {"name": update.name}
+    if update.esu:
+        return Phrase("%(name)s (paid, ESU)", name)
+    return update.name if update.certain else Phrase("%(name)s (perhaps)", name)
 
 
 def _some(names: Sequence[str]) -> Phrase:
