@@ -35,17 +35,24 @@ def test_a_pause_is_added_extended_listed_and_cancelled(state: Path) -> None:
     assert (added["days"], added["server"], added["by"]) == (10, "ex01.bakery.example", "operator")
 
     extended = json.loads(
-        run("pause", "extend", added["id"], "--days", "5", "--state", state, "--json").stdout
+        run(
+            *("pause", "extend", added["id"], "--days", "5", "--why", "it drags on"),
+            *("--state", state, "--json"),
+        ).stdout
     )
     assert extended["days"] == 15
 
-    cancelled = json.loads(run("pause", "cancel", added["id"], "--state", state, "--json").stdout)
+    cancelled = json.loads(
+        run("pause", "cancel", added["id"], "--why", "moved", "--state", state, "--json").stdout
+    )
     assert cancelled["days"] == 1
     assert "migration" in run("pause", "list", "--state", state).stdout
 
     shown = json.loads(run("server", "show", "ex01.bakery.example", "--state", state, "--json").stdout)
-    event = next(event for event in shown["events"] if event["kind"] == "pause-added")
-    assert (event["actor"], event["detail"]["why"]) == ("operator", "migration")
+    events = {event["kind"]: event for event in shown["events"]}
+    assert events["pause-added"]["actor"] == "operator"
+    kinds = ("pause-added", "pause-extended", "pause-cancelled")
+    assert [events[kind]["detail"]["why"] for kind in kinds] == ["migration", "it drags on", "moved"]
 
 
 def test_a_pause_beyond_the_quota_is_refused_in_one_line(state: Path) -> None:
@@ -103,7 +110,10 @@ def test_an_exemption_is_added_listed_and_ended(state: Path) -> None:
     )
     assert found["decision"]["reason"] == "exempt"
 
-    ended = json.loads(run("exempt", "cancel", added["id"], "--state", state, "--json").stdout)
+    ended = json.loads(
+        run("exempt", "cancel", added["id"], "--why", "they updated", "--state", state, "--json").stdout
+    )
+    assert "they updated" in run("events", "--state", state, "--json").stdout
     assert ended["id"] == added["id"]
     assert ended["until"]
     again = run("exempt", "cancel", added["id"], "--state", state)

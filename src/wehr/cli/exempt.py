@@ -7,7 +7,7 @@ import msgspec
 import rich_click as click
 
 from wehr.cli.output import BadUse, print_json, print_table
-from wehr.cli.stored import actor_option, checked_tenant, opened, store_options, why_option
+from wehr.cli.stored import actor_option, checked_tenant, ending_why_option, opened, store_options, why_option
 from wehr.cli.times import Instant, iso
 from wehr.ledger import deeds
 from wehr.policy.scope import Exemption
@@ -96,14 +96,17 @@ def list_exemptions(file: Path | None, state: Path | None, as_json: bool) -> Non
 
 @command.command()
 @click.argument("exemption_id", metavar="ID")
+@ending_why_option
 @actor_option
 @store_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def cancel(exemption_id: str, by: str, file: Path | None, state: Path | None, as_json: bool) -> None:
+def cancel(
+    exemption_id: str, why: str, by: str, file: Path | None, state: Path | None, as_json: bool
+) -> None:
     """End an exemption now; the clocks that it stopped go on from where they stood."""
     with opened(file, state) as stored:
         try:
-            ended = deeds.end_exemption(stored.store, exemption_id, why="", by=by, now=stored.basis.now)
+            ended = deeds.end_exemption(stored.store, exemption_id, why=why, by=by, now=stored.basis.now)
         except deeds.NotThere as error:
             raise BadUse(f"{error}; 'wehr exempt list' shows those there are") from None
         except ValueError as error:

@@ -12,6 +12,7 @@ from wehr.cli.stored import (
     Stored,
     actor_option,
     checked_tenant,
+    ending_why_option,
     one_server,
     opened,
     store_options,
@@ -94,29 +95,33 @@ def list_pauses(file: Path | None, state: Path | None, as_json: bool) -> None:
 @command.command("extend")
 @click.argument("pause_id", metavar="ID")
 @click.option("--days", type=click.IntRange(1, 366), required=True, help="Days to add.")
+@ending_why_option
 @actor_option
 @store_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def extend_pause(
-    pause_id: str, days: int, by: str, file: Path | None, state: Path | None, as_json: bool
+    pause_id: str, days: int, why: str, by: str, file: Path | None, state: Path | None, as_json: bool
 ) -> None:
     """Make a pause longer."""
     with opened(file, state) as stored:
         now, quota = stored.basis.now, stored.config.policy.pause_days
         change = partial(deeds.extend_pause, stored.store, pause_id, days)
-        _done(partial(change, why="", by=by, now=now, quota=quota))
+        _done(partial(change, why=why, by=by, now=now, quota=quota))
         _say(stored, pause_id, as_json=as_json)
 
 
 @command.command("cancel")
 @click.argument("pause_id", metavar="ID")
+@ending_why_option
 @actor_option
 @store_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def cancel_pause(pause_id: str, by: str, file: Path | None, state: Path | None, as_json: bool) -> None:
+def cancel_pause(
+    pause_id: str, why: str, by: str, file: Path | None, state: Path | None, as_json: bool
+) -> None:
     """End a pause now; the days that it has not started are given back."""
     with opened(file, state) as stored:
-        _done(partial(deeds.cancel_pause, stored.store, pause_id, why="", by=by, now=stored.basis.now))
+        _done(partial(deeds.cancel_pause, stored.store, pause_id, why=why, by=by, now=stored.basis.now))
         _say(stored, pause_id, as_json=as_json)
 
 

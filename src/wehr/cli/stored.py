@@ -77,6 +77,8 @@ why_option = click.option(
     help="The reason, shown to operators and kept in the audit.",
 )
 
+ending_why_option = click.option("--why", "--reason", "why", default="", help="The reason, for the audit.")
+
 
 def checked_tenant(stored: Stored, name: str) -> str:
     """The same name, if there is such a tenant: what is asked for another would do nothing."""
