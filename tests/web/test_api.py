@@ -359,6 +359,31 @@ def test_administrators_make_and_change_accounts_and_tokens(world: World) -> Non
     assert world.browser.get("/api/v1/policy", headers=mine).status_code == 401
 
 
+@pytest.mark.parametrize("name", ["wehr", " wehr ", "a\u202eb", "a\nb"])
+def test_nobody_is_invited_under_a_name_that_no_account_can_have(world: World, name: str) -> None:
+    """Its link could not be taken."""
+    answer = world.ask("/invitations", Scope.ADMIN, json={"account": name})
+
+    assert answer.status_code == 422
+    assert "a name has 1 to 100 printable characters" in answer.json()["detail"]
+    assert not [it for it in world.store.events() if it.kind == "invitation-made"]
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/invitations", {"account": "olga", "role": "tenant-operator"}),
+        ("/tokens", {"name": "a\u202eb"}),
+        ("/tokens", {"name": "ci", "scope": "admin", "tenants": ["city"]}),
+    ],
+)
+def test_what_can_be_of_no_account_or_token_does_not_fit(
+    world: World, path: str, asked: dict[str, object]
+) -> None:
+    """422, for nothing that is there has to do with it."""
+    assert world.ask(path, Scope.ADMIN, json=asked).status_code == 422
+
+
 def test_while_the_store_is_away_programs_are_told_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """503 as a problem, with Retry-After."""
     from wehr.ledger import StoreAway

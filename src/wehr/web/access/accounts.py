@@ -36,6 +36,14 @@ class AccountError(ValueError):
         self.values = values
 
 
+class Unfit(AccountError):
+    """What was given cannot be, whatever there is."""
+
+
+class NotThere(AccountError):
+    """There is no such account or token."""
+
+
 class Account(Struct, frozen=True):
     """Who may log in. ``tenants`` are those that a tenant operator sees."""
 
@@ -152,7 +160,11 @@ class Accounts:
         """Make a one-time link's secret, for an account, or for a new one whose name the guest chooses.
 
         Earlier invitations for the same account are void. Of an account that is there the role stays.
+
+        Raises:
+            Unfit: the name cannot be one, or the tenants do not fit the role.
         """
+        account = checked_name(account) if account.strip() else ""
         secret = new_secret()
         with self._store.writing() as connection:
             known = _get(connection, account) if account else None
@@ -222,11 +234,11 @@ def checked_name(name: str) -> str:
     """A name as the audit can show it.
 
     Raises:
-        AccountError: it is empty, too long, or holds what is not printed.
+        Unfit: it is empty, too long, or holds what is not printed.
     """
     name = name.strip()
     if not name or len(name) > _LONGEST or not name.isprintable() or name == "wehr":
-        raise AccountError(N_("a name has 1 to 100 printable characters, and 'wehr' is taken"))
+        raise Unfit(N_("a name has 1 to 100 printable characters, and 'wehr' is taken"))
     return name
 
 
@@ -234,11 +246,11 @@ def checked_tenants(role: Role, tenants: Iterable[str]) -> tuple[str, ...]:
     """The tenants of a role.
 
     Raises:
-        AccountError: a tenant operator has none, or another role has some.
+        Unfit: a tenant operator has none, or another role has some.
     """
     given = tuple(sorted({tenant.strip() for tenant in tenants if tenant.strip()}))
     if bool(given) != (role is Role.TENANT_OPERATOR):
-        raise AccountError(N_("a tenant operator needs tenants, and nobody else has any"))
+        raise Unfit(N_("a tenant operator needs tenants, and nobody else has any"))
     return given
 
 
@@ -265,7 +277,7 @@ def _get(connection: Connection, name: str) -> Account | None:
 def _existing(connection: Connection, name: str) -> Account:
     account = _get(connection, name)
     if account is None:
-        raise AccountError(N_("there is no account %(name)s"), name=repr(name))
+        raise NotThere(N_("there is no account %(name)s"), name=repr(name))
     return account
 
 

@@ -14,7 +14,7 @@ from wehr.ledger import Event, Store
 from wehr.ledger.carrying import write_events
 from wehr.ledger.rows import Detail
 from wehr.ledger.schema import tokens
-from wehr.web.access.accounts import AccountError, checked_name, packed, unpacked
+from wehr.web.access.accounts import NotThere, Unfit, checked_name, packed, unpacked
 from wehr.web.access.secret import hashed, new_secret
 from wehr.web.languages import N_
 from wehr.web.visit import Need
@@ -72,13 +72,13 @@ class Tokens:
         """A new token, and the text that is shown once.
 
         Raises:
-            AccountError: the name or the number of days cannot be.
+            Unfit: the name or the number of days cannot be.
         """
         if not 1 <= days <= LONGEST_DAYS:
-            raise AccountError(N_("a token lasts 1 to %(days)s days"), days=LONGEST_DAYS)
+            raise Unfit(N_("a token lasts 1 to %(days)s days"), days=LONGEST_DAYS)
         bound = tuple(sorted({it.strip() for it in tenants if it.strip()}))
         if bound and scope is Scope.ADMIN:
-            raise AccountError(N_("a token of scope admin cannot be bound to tenants"))
+            raise Unfit(N_("a token of scope admin cannot be bound to tenants"))
         secret = new_secret()
         token = Token(
             secrets.token_hex(6), checked_name(name), scope, bound, by, now, now + days * _DAY, 0.0, False
@@ -107,12 +107,12 @@ class Tokens:
         """Take a token's force.
 
         Raises:
-            AccountError: there is none with this id.
+            NotThere: there is none with this id.
         """
         with self._store.writing() as connection:
             row = connection.execute(select(tokens).where(tokens.c.id == token_id)).mappings().first()
             if row is None:
-                raise AccountError(N_("there is no token %(id)s"), id=repr(token_id))
+                raise NotThere(N_("there is no token %(id)s"), id=repr(token_id))
             token = _token(dict(row))
             if not token.revoked:
                 connection.execute(update(tokens).where(tokens.c.id == token_id).values(revoked=True))

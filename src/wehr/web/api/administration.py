@@ -10,10 +10,10 @@ from msgspec import Meta, Struct
 
 from wehr import __version__
 from wehr.ledger import LedgerError, Store
-from wehr.web.access.accounts import Account, AccountError, Accounts
+from wehr.web.access.accounts import Account, AccountError, Accounts, NotThere, Unfit
 from wehr.web.access.tokens import LONGEST_DAYS, Scope, Token, Tokens
 from wehr.web.api.knowledge import today
-from wehr.web.api.operation import Call, Nothing, Operation, maybe, moment, problem
+from wehr.web.api.operation import Call, Nothing, Operation, maybe, missing, moment, problem
 from wehr.web.stores import Busy
 from wehr.web.visit import Need, Role, Visit
 
@@ -170,10 +170,12 @@ async def _done(visit: Visit, deed: Callable[[Store, str, float], T]) -> T:
     by, now = visit.visitor.name, visit.house.now()
     try:
         return await visit.house.ask(lambda store: deed(store, by, now))
+    except NotThere as error:
+        raise missing(str(error)) from None
+    except Unfit as error:
+        raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
     except AccountError as error:
-        there_is_none = str(error).startswith("there is no")
-        status = HTTPStatus.NOT_FOUND if there_is_none else HTTPStatus.CONFLICT
-        raise problem(status, str(error)) from None
+        raise problem(HTTPStatus.CONFLICT, str(error)) from None
 
 
 def _account(it: Account) -> AccountShown:
@@ -200,7 +202,7 @@ OPERATIONS: Final = (
     ),
     _operation(
         "POST", "/invitations", "invite", "Make a one-time link to set a password.",
-        handler=_invite, answer=InvitationMade, body=InvitationWanted, status=201, errors=(409,),
+        handler=_invite, answer=InvitationMade, body=InvitationWanted, status=201,
     ),
     _operation(
         "GET", "/tokens", "list-tokens", "The tokens there are.", handler=_tokens,
@@ -208,7 +210,7 @@ OPERATIONS: Final = (
     ),
     _operation(
         "POST", "/tokens", "create-token", "Make a token; its text is shown this once.",
-        handler=_create_token, answer=TokenMade, body=TokenWanted, status=201, errors=(409,),
+        handler=_create_token, answer=TokenMade, body=TokenWanted, status=201,
     ),
     _operation(
         "DELETE", "/tokens/{id}", "revoke-token", "Take a token's force.", handler=_revoke_token,
