@@ -136,6 +136,7 @@ def test_a_pause_may_begin_on_a_day_to_come(tmp_path: Path) -> None:
         assert "from 31 Dec 2024, 00:00 UTC until 2 Jan 2025, 00:00 UTC" in said(shown)
         assert "quota of 2024 that it takes: 1. Left after it: 89." in said(shown)
         assert "quota of 2025 that it takes: 1. Left after it: 89." in said(shown)
+        assert "While a clock stands" in said(shown)  # which stage it is in by then, nobody knows
         it.confirm(shown)
         (pause,) = it.store.pauses()
 
@@ -218,6 +219,8 @@ def test_a_whole_tenant_is_paused_on_the_policy_page(tmp_path: Path) -> None:
         ("pause", {"days": "3", "from": "soon"}, 400, "YYYY-MM-DD"),
         ("exempt", {"until": "soon"}, 400, "YYYY-MM-DD"),
         ("exempt", {"until": "2001-01-01"}, 400, "last day has passed"),
+        ("exempt", {"until": "9999-12-31"}, 400, "YYYY-MM-DD"),
+        ("pause", {"days": "366", "from": "9999-12-31"}, 400, "YYYY-MM-DD"),
         ("write", {}, 409, "not set up"),
     ],
 )

@@ -27,6 +27,8 @@ class Plan(Struct, frozen=True):
     Raises `ValueError` for what has become impossible."""
     back: str
     """The path of the page that tells of what was done."""
+    notes: tuple[Phrase, ...] = ()
+    """What is good to know: it may change at any time, and the deed stays the same."""
     letter: Letter | None = None
     """What would be sent."""
 

@@ -24,6 +24,7 @@ from wehr.web.languages import N_
 from wehr.web.visit import Visit
 
 _LONGEST: Final = 366
+_YEARS: Final = range(1970, 2200)
 
 
 class Scene(Struct, frozen=True):
@@ -76,7 +77,7 @@ async def pause(visit: Visit, once: str) -> Plan:
         N_("Pause"),
         (
             Phrase(text, values),
-            *await _effects(visit, replace(scene, now=start), key, tenant, planned),
+            *await _effects(visit, scene, key if start == scene.now else None, planned),
             *_cost(scene.pauses, planned, new, quota),
         ),
         partial(
@@ -89,6 +90,7 @@ async def pause(visit: Visit, once: str) -> Plan:
             ident=once,
         ),
         _back(visit, scene),
+        await _concerned(visit, new),
     )
 
 
@@ -114,13 +116,14 @@ async def extend(visit: Visit, _once: str) -> Plan:
         N_("Extend the pause"),
         (
             Phrase(_ENDS_LATER[bool(old.server)], values),
-            *await _effects(visit, scene, old.server, old.tenant, planned),
+            *await _effects(visit, scene, old.server, planned),
             *_cost(scene.pauses, planned, longer, quota),
         ),
         partial(
             deeds.extend_pause, pause_id=old.id, days=days, quota=quota, sees=visit.visitor.sees, was=old.days
         ),
         _back(visit, scene),
+        await _concerned(visit, old),
     )
 
 
@@ -144,10 +147,11 @@ async def end_pause(visit: Visit, _once: str) -> Plan:
         (
             Phrase(_ENDS_NOW[bool(old.server)], _pause_values(old)),
             Phrase(N_("Days that are given back to the tenant: %(days)s."), {"days": back}),
-            *await _effects(visit, scene, old.server, old.tenant, planned),
+            *await _effects(visit, scene, old.server, planned),
         ),
         partial(deeds.cancel_pause, pause_id=old.id, sees=visit.visitor.sees),
         _back(visit, scene),
+        await _concerned(visit, old),
     )
 
 
@@ -188,7 +192,7 @@ async def exempt(visit: Visit, once: str) -> Plan:
     then = replace(scene, exemptions={**scene.exemptions, once: new})
     return Plan(
         N_("Exempt"),
-        (Phrase(text, values), *await _effects(visit, then, key, key.tenant, scene.pauses)),
+        (Phrase(text, values), *await _effects(visit, then, key, scene.pauses)),
         partial(
             deeds.exempt,
             server=key.name,
@@ -221,7 +225,7 @@ async def end_exemption(visit: Visit, _once: str) -> Plan:
                 N_("The exemption of %(who)s ends now. Nobody whom it names is left alone any more."),
                 {"who": who},
             ),
-            *await _effects(visit, then, row.key, row.key.tenant, scene.pauses),
+            *await _effects(visit, then, row.key, scene.pauses),
         ),
         partial(deeds.end_exemption, ident=ident, sees=visit.visitor.sees, ref=row.ref),
         _back(visit, scene),
@@ -297,11 +301,18 @@ def _years(wanted: Pause) -> list[int]:
 
 
 async def _effects(
-    visit: Visit, scene: Scene, key: ServerKey | None, tenant: str, planned: tuple[Pause, ...]
+    visit: Visit, scene: Scene, key: ServerKey | None, planned: tuple[Pause, ...]
 ) -> list[Phrase]:
-    """What becomes of the server, or how many of the tenant it concerns."""
+    """What becomes of a server now; without one, what a pause is."""
     if key is None:
-        return await _of_tenant(visit, tenant)
+        return [
+            Phrase(
+                N_(
+                    "While a clock stands, a server stays in its stage and nothing of it is delayed or "
+                    "refused; then it goes on where it stood."
+                )
+            )
+        ]
     row, ref = scene.row, reference(key, scene.secret)
     if row is None or row.ref != ref:
         row = await visit.house.ask(lambda store: store.server(ref))
@@ -313,19 +324,14 @@ async def _effects(
     return await visit.house.work(lambda: effect(known, then, scene.secret))
 
 
-async def _of_tenant(visit: Visit, tenant: str) -> list[Phrase]:
+async def _concerned(visit: Visit, known: Pause) -> tuple[Phrase, ...]:
+    """How many servers a tenant's pause concerns at present."""
+    if known.server:
+        return ()
     listing = await visit.house.listing()
-    query = ServerQuery(tenant=tenant, tenants=visit.visitor.tenants, out_of_date=True, silent=False)
+    query = ServerQuery(tenant=known.tenant, out_of_date=True, silent=False)
     found = await visit.house.work(lambda: len(listing.find(query)))
-    return [
-        Phrase(N_("Servers of the tenant that are out of date now: %(count)s."), {"count": found}),
-        Phrase(
-            N_(
-                "While a clock stands, a server stays in its stage and nothing of it is delayed or refused; "
-                "then it goes on where it stood."
-            )
-        ),
-    ]
+    return (Phrase(N_("Servers of the tenant that are out of date now: %(count)s."), {"count": found}),)
 
 
 def _back(visit: Visit, scene: Scene) -> str:
@@ -359,6 +365,9 @@ def _day(text: str) -> date | None:
     if not text.strip():
         return None
     try:
-        return datetime.fromisoformat(text.strip()).date()
+        day = datetime.fromisoformat(text.strip()).date()
     except ValueError:
-        raise Impossible(N_("Write the day as YYYY-MM-DD.")) from None
+        day = date.min
+    if day.year not in _YEARS:
+        raise Impossible(N_("Write the day as YYYY-MM-DD."))
+    return day

@@ -83,5 +83,5 @@ async def write(visit: Visit, _once: str) -> Plan:
         ),
         desk.write,
         visit.url("server", ref=ref),
-        letter,
+        letter=letter,
     )
