@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from wehr.doors.clients import Terms
+from wehr.evidence.own import Networks
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -180,6 +181,13 @@ class Smtp(Struct, frozen=True, forbid_unknown_fields=True):
             "Empty: the next hop decides alone."
         ),
     ] = ()
+    balancers: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Networks of load balancers in front, which must say by PROXY protocol 2 who the "
+            "client is; nobody else may. Empty: none."
+        ),
+    ] = ()
     refuse_early: Annotated[
         bool,
         Meta(
@@ -222,6 +230,7 @@ class Smtp(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for address in self.listen:
             split_address(address)
+        Networks(self.balancers)
         if self.listen and not self.next_hop:
             raise ValueError("smtp.listen needs smtp.next_hop")
         if self.next_hop and not self.next_hop.startswith("/"):

@@ -12,6 +12,7 @@ import msgspec
 from wehr.doors.gate import Gate, Setting
 from wehr.doors.smtp import Certificate, NextTls, Proxy, Tell, Timeouts, sink
 from wehr.doors.smtp.names import look_up, look_up_nothing
+from wehr.evidence.own import Networks
 from wehr.ledger import Entry, Ledger
 from wehr.policy.ladder import Stage
 from wehr.policy.replies import Texts
@@ -48,6 +49,7 @@ def proxy(table: Smtp, host: Callable[[], str]) -> Proxy:
         connect,
         tell=Tell(table.tell_client),
         domains=table.domains,
+        balancers=Networks(table.balancers),
         certificate=certificate,
         tls_required=table.tls_required,
         next_tls=NextTls(table.next_hop_tls),

@@ -18,7 +18,7 @@ _MAX_LINE = 4096
 _MAX_LINES = 100
 _REPLY = re.compile(rb"([2-5][0-9][0-9])(-|[ \r\n])")
 _PLAIN = re.compile(rb"[^!-*,-<>-~]")  # RFC 3461 section 4: what xtext writes as +XX
-_PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
+PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
 
 
 class NextHopGone(Gone):
@@ -33,6 +33,9 @@ class Client(Struct, frozen=True):
     here: str = ""
     here_port: int = 0
     name: HostName = NO_NAME
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
 
 
 class NextHop(Stream):
@@ -215,4 +218,4 @@ def proxy_header(client: Client) -> bytes:
     )
     packed += client.port.to_bytes(2) + client.here_port.to_bytes(2)
     family = b"\x21" if wide else b"\x11"
-    return _PROXY_V2 + b"\x21" + family + len(packed).to_bytes(2) + packed
+    return PROXY_V2 + b"\x21" + family + len(packed).to_bytes(2) + packed

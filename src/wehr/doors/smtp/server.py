@@ -5,10 +5,11 @@ import secrets
 from typing import Final
 
 from wehr.doors.door import Door
+from wehr.doors.smtp.balancer import NotSaid, announced
 from wehr.doors.smtp.next_hop import Client, NextHopGone
 from wehr.doors.smtp.session import ProxySession
 from wehr.doors.smtp.settings import Proxy
-from wehr.doors.smtp.stream import Stream
+from wehr.doors.smtp.stream import Gone, Stream
 from wehr.doors.types import Event, Gate, Limits, OnEvent
 from wehr.doors.wire import bounded, refusal
 from wehr.evidence.address import canonical
@@ -87,23 +88,14 @@ class ClientConnection(Stream):
             return
         server.counters.connections += 1
         client = _client(transport)
-        self.peer = f"{client.address}:{client.port}"
+        self.peer = str(client)
         if len(server.open) >= server.limits.connections:
             server.counters.overloads += 1
             server.tell(Event.OVERLOAD, f"turned away {self.peer}: {len(server.open)} connections")
             self._turn_away(b"421 4.3.2 %s Too many connections; try again later\r\n")
             return
         server.open.add(self)
-        self._session = ProxySession(
-            server.proxy,
-            self,
-            client,
-            secrets.token_hex(5),
-            decide=server.decide,
-            decide_early=server.decide_early,
-            complain=self._complain,
-        )
-        self._task = asyncio.get_running_loop().create_task(self._serve(self._session))
+        self._task = asyncio.get_running_loop().create_task(self._serve(client))
         server.tasks.add(self._task)
         self._task.add_done_callback(server.tasks.discard)
 
@@ -120,13 +112,34 @@ class ClientConnection(Stream):
         self._server.counters.protocol_errors += 1
         self._server.tell(Event.PROTOCOL_ERROR, f"{self.peer}: {why}")
 
-    async def _serve(self, session: ProxySession) -> None:
+    async def _converse(self, client: Client) -> None:
+        server = self._server
+        if client.address in server.proxy.balancers:
+            async with asyncio.timeout(server.proxy.timeouts.announced):
+                client = await announced(self, client)
+            self.peer = str(client)
+        self._session = ProxySession(
+            server.proxy,
+            self,
+            client,
+            secrets.token_hex(5),
+            decide=server.decide,
+            decide_early=server.decide_early,
+            complain=self._complain,
+        )
+        await self._session.run()
+
+    async def _serve(self, client: Client) -> None:
         server = self._server
         try:
-            await session.run()
+            await self._converse(client)
+        except NotSaid as error:
+            self._complain(str(error))
         except NextHopGone as error:
             server.counters.next_hop_errors += 1
             server.tell(Event.NEXT_HOP, f"{self.peer} was told to come again: {error}"[:500])
+        except Gone:
+            pass  # a balancer that only looks whether somebody listens
         except TimeoutError:
             server.counters.timeouts += 1
             server.tell(Event.TIMEOUT, f"{self.peer} neither spoke nor read for too long")

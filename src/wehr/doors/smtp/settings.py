@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from wehr.doors.smtp.names import HostName, look_up
 from wehr.doors.smtp.stream import Stream
+from wehr.evidence.own import Networks
 
 
 class Tell(StrEnum):
@@ -45,6 +46,8 @@ class NextTls(StrEnum):
 class Timeouts(Struct, frozen=True):
     """Seconds, after RFC 5321 section 4.5.3.2: what a server and a client give each other."""
 
+    announced: float = 5
+    """For a balancer's word on who the client is."""
     command: float = 300
     """For a client's next command."""
     content: float = 300
@@ -110,6 +113,8 @@ class Proxy(Struct, frozen=True):
     next_tls: NextTls = NextTls.OFFERED
     next_context: ssl.SSLContext | None = None
     next_name: str = ""
+    balancers: Networks = Networks(())
+    """Who says by PROXY protocol 2 who the client is, and must; all others are clients themselves."""
     listener: str = ""
     """What connectors know this door by; empty: the port."""
     early: bool = False
