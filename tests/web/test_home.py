@@ -1,17 +1,22 @@
 """The first page: what needs attention, how things stand, what comes."""
 
 import contextlib
+import html
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
+import pytest
 from browsing import VIEWER, Standing, client, house, learn
 from ledger_stories import NEW, at, entry, sighting
 from starlette.testclient import TestClient
 
 from wehr.ledger.journal import Entry, Position
-from wehr.policy.types import Action
+from wehr.policy import Policy
+from wehr.policy.scope import Connector, Tenant
+from wehr.policy.types import Action, Mode
 from wehr.web.visit import Need, Visitor
 
 
@@ -111,6 +116,57 @@ def test_another_tenants_servers_and_messages_do_not_count(tmp_path: Path) -> No
     assert '<p class="figure">0</p>' in text
     assert "Exchange" not in picture
     assert not [cell for cell in text.split('<td class="number">')[1:] if not cell.startswith("0<")]
+
+
+@pytest.mark.parametrize(
+    ("policy", "only_reports"),
+    [
+        (Policy(), True),
+        (Policy(mode=Mode.SIMULATE, tenants=(Tenant("school", ("school.example",), Mode.REPORT),)), True),
+        (Policy(mode=Mode.ENFORCE), False),
+        (Policy(tenants=(Tenant("school", ("school.example",), Mode.ENFORCE),)), False),
+        (Policy(connectors=(Connector("partner", networks=("192.0.2.0/24",), mode=Mode.ENFORCE),)), False),
+    ],
+)
+def test_that_nothing_is_refused_is_said_where_nobody_enforces(
+    policy: Policy, only_reports: bool, tmp_path: Path
+) -> None:
+    """Neither the policy, nor a tenant, nor a connector."""
+    with browsing(tmp_path, day=0) as (browser, source):
+        source.value = msgspec.structs.replace(source.value, policy=policy)
+        text = browser.get("/").text
+
+    assert ("Nothing is refused" in text) is only_reports
+
+
+def test_each_figure_leads_to_the_servers_that_it_counts(tmp_path: Path) -> None:
+    """A silent one is in none; this week one enters throttling and one blocking; one has no support."""
+    seen = [
+        entry(sighting(0, network="198.51.100.0/24", client_ip="198.51.100.5")),
+        *(entry(sighting(day, name="a.example.org")) for day in (35.0, 60.0)),
+        *(entry(sighting(day, name="b.example.org")) for day in (4.0, 30.0, 60.0)),
+        entry(sighting(60, (15, 0, 1497, 2), name="c.example.org")),
+        entry(sighting(60, NEW, name="d.example.org"), compliant=True),
+    ]
+    with browsing(tmp_path, *seen, day=61) as (browser, _):
+        text = browser.get("/").text
+        figures = [
+            *re.findall(r'class="figure[^"]*">(\d+)</p><p><a href="([^"]+)"', text),
+            *(
+                (count, link)
+                for link, count in re.findall(r'href="(/report[^"]+)">[^<]+</a></th>.*?"number">(\d+)', text)
+            ),
+        ]
+        found = {
+            link: re.search(r"<p>(\d+) servers?</p>", browser.get(html.unescape(link)).text)
+            for _, link in figures
+        }
+
+    assert [int(count) for count, _ in figures[:4]] == [3, 3, 1, 1]
+    assert len(figures) == 4 + 3 + 2 + 3  # cards, states, stages, builds
+    assert {link: int(count) for count, link in figures} == {
+        link: int(shown[1]) for link, shown in found.items() if shown
+    }
 
 
 def test_a_summary_leaves_out_the_silent(tmp_path: Path) -> None:

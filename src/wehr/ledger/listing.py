@@ -12,16 +12,16 @@ from enum import StrEnum
 from functools import partial
 from heapq import merge
 from operator import attrgetter
-from typing import Final, TypeVar, TypeVarTuple, cast
+from typing import Annotated, Final, TypeVar, TypeVarTuple, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from wehr.catalogue.types import Assessment, State
 from wehr.evidence import format_build
 from wehr.ledger.memory import reference
 from wehr.ledger.report import Basis, judge
-from wehr.ledger.state import ServerState
+from wehr.ledger.state import DAY, ServerState
 from wehr.policy import ServerKey
 
 _T = TypeVar("_T")
@@ -31,6 +31,8 @@ _BREATH: Final = 64
 _RUN: Final = 4096
 _MOST: Final = 1000
 """Servers on a page."""
+_HOUR: Final = 60
+"""Minutes."""
 
 
 class Sort(StrEnum):
@@ -50,6 +52,16 @@ class Sort(StrEnum):
     NETWORK = "network"
 
 
+class Entering(StrEnum):
+    """What a server's next stage may bring that the present one does not."""
+
+    THROTTLING = "throttling"
+    """The first delays or refusals."""
+    BLOCKING = "blocking"
+    REFUSING = "refusing"
+    """Nothing is taken any more."""
+
+
 class ServerQuery(Struct, frozen=True):
     """Which servers, in which order, and which page of them. What is not set lets all through."""
 
@@ -60,6 +72,8 @@ class ServerQuery(Struct, frozen=True):
     product: str = ""
     branch: str = ""
     """First numbers of the builds, such as 15.1.2507."""
+    build: str = ""
+    """The whole build."""
     cve: str = ""
     """A hole that the build certainly has."""
     exploited: bool | None = None
@@ -68,6 +82,9 @@ class ServerQuery(Struct, frozen=True):
     software: str = ""
     silent: bool | None = None
     mixed: bool | None = None
+    entering: Entering | None = None
+    """What the next stage brings, if it begins within some days."""
+    within_days: Annotated[int, Meta(ge=1, le=366)] = 30
     text: str = ""
     """Part of a name, network, address or reference, in any case of letters."""
     tenants: frozenset[str] | None = None
@@ -222,7 +239,7 @@ class Listing:
     def _ascending(self, query: ServerQuery) -> list[Line]:
         self.sort((query.sort,))
         found = list(self._orders[query.sort])
-        for condition in _conditions(query):
+        for condition in _conditions(query, self.basis.now):
             found = [line for line in found if condition(line)]
         return found
 
@@ -233,15 +250,18 @@ def _sorted(lines: Sequence[Line], place: Callable[[Line], _Place]) -> list[Line
     return list(merge(*runs, key=place))
 
 
-def _conditions(query: ServerQuery) -> Iterator[Callable[[Line], bool]]:
-    """What a line must meet, what costs least first."""
+def _conditions(query: ServerQuery, now: float) -> Iterator[Callable[[Line], bool]]:
+    """What a line must meet, what costs least or leaves least first."""
+    if query.entering:
+        enters, end = _ENTERS[query.entering], now + query.within_days * DAY
+        yield lambda line: line.next_stage is not None and now < line.next_stage <= end and enters(line)
     if (tenants := query.tenants) is not None:
         yield lambda line: line.key.tenant in tenants
     for name in ("out_of_date", "stage", "silent", "mixed"):
         wanted = getattr(query, name)
         if wanted is not None:
             yield partial(_equals, attrgetter(name), wanted)
-    for name in ("state", "software"):
+    for name in ("state", "software", "build"):
         if wanted := getattr(query, name):
             yield partial(_equals, attrgetter(name), str(wanted))
     if query.tenant:
@@ -262,6 +282,13 @@ def _conditions(query: ServerQuery) -> Iterator[Callable[[Line], bool]]:
                 or text == line.ref
             )
         )
+
+
+_ENTERS: Final[Mapping[Entering, Callable[[Line], bool]]] = {
+    Entering.THROTTLING: lambda it: not it.throttle + it.block and bool(it.next_throttle or it.next_block),
+    Entering.BLOCKING: lambda it: not it.block and bool(it.next_block),
+    Entering.REFUSING: lambda it: it.block < _HOUR == it.next_block,
+}
 
 
 def _equals(get: Callable[[Line], object], wanted: object, line: Line) -> bool:
@@ -345,7 +372,7 @@ def _line(ref: str, key: ServerKey, state: ServerState, client_name: str, basis:
         rates.throttle,
         rates.block,
         judged.mixed,
-        basis.now - state.last_seen > basis.policy.silent_days * 86_400,
+        basis.now - state.last_seen > basis.policy.silent_days * DAY,
         state.confirmed_at > 0,
         state.direct_at > 0,
         state.first_seen,

@@ -5,25 +5,30 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Final
+from urllib.parse import urlencode
 
 from babel.dates import format_date
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from wehr.catalogue.types import State
 from wehr.ledger import Store
-from wehr.ledger.listing import Line, Listing, ServerQuery
+from wehr.ledger.listing import Entering, Line, Listing, ServerQuery
 from wehr.ledger.selecting import days_of, nodes_of
 from wehr.ledger.state import DAY
+from wehr.policy import Mode, Policy
 from wehr.web import charts
 from wehr.web.counts import SERIES, column
 from wehr.web.languages import N_
 from wehr.web.pages.pictures import picture
+from wehr.web.render import SHORT_DAYS
 from wehr.web.visit import Need, Page, Visit
 
 _DAYS: Final = 30
-_WEEK: Final = 7 * DAY
+_WEEK: Final = 7
 _PRODUCTS: Final = 12
+_BUILDS: Final = 20
 _QUIET: Final = 3600.0
 """Seconds that a node may carry nothing while others do."""
 
@@ -41,6 +46,18 @@ class Coming(Struct, frozen=True):
     """Those of which nothing will be taken any more."""
 
 
+class Population(Struct, frozen=True):
+    """The servers of one build."""
+
+    name: str
+    """As its vendor calls it."""
+    build: str
+    """Empty if they show none."""
+    software: str
+    servers: int
+    out_of_date: int
+
+
 class Summary(Struct, frozen=True):
     """How the servers stand that a visitor may see."""
 
@@ -51,21 +68,24 @@ class Summary(Struct, frozen=True):
     stages: Mapping[int, int]
     products: Sequence[tuple[str, int, int]]
     """Name, servers, and those of them that are out of date; the largest first."""
+    builds: Sequence[Population]
+    """The largest first, and no more than are shown."""
+    builds_more: int
     week: Coming
     month: Coming
 
 
 def summarize(listing: Listing, tenants: frozenset[str] | None) -> Summary:
     """The summary of what a visitor may see."""
-    lines = [it for it in listing.find(ServerQuery(tenants=tenants)) if not it.silent]
+    seen_lately = ServerQuery(tenants=tenants, silent=False)
+    lines = listing.find(seen_lately)
     bad = [it for it in lines if it.out_of_date]
-    now = listing.basis.now
     kinds = dict(zip(map(_kind, lines), lines, strict=True))
     holed = [kind for kind, it in kinds.items() if _is_exploited(it)]
     seen, late = (Counter(map(_kind, some)) for some in (lines, bad))
     names, late_names = (_by_product(kinds, some) for some in (seen, late))
     states = Counter(it.state for it in lines)
-    month = _coming(bad, now, now + _DAYS * DAY)
+    month = _coming(listing, seen_lately)
     return Summary(
         len(lines),
         len(bad),
@@ -73,7 +93,12 @@ def summarize(listing: Listing, tenants: frozenset[str] | None) -> Summary:
         {state: states[state] for state in State if states[state]},
         dict(sorted(Counter(it.stage for it in bad if it.stage).items())),
         [(name, count, late_names[name]) for name, count in names.most_common(_PRODUCTS)],
-        _before(month, now + _WEEK),
+        [
+            Population(_release(kinds[kind]), kind[1], kind[0], count, late[kind])
+            for kind, count in seen.most_common(_BUILDS)
+        ],
+        max(0, len(seen) - _BUILDS),
+        _before(month, listing.basis.now + _WEEK * DAY),
         month,
     )
 
@@ -94,18 +119,14 @@ def _product(line: Line) -> str:
     return " ".join(part for part in (line.product or line.software, branch) if part)
 
 
-def _coming(lines: Sequence[Line], now: float, end: float) -> Coming:
-    def within(start: Callable[[Line], float | None]) -> tuple[Line, ...]:
-        found = [
-            (at, line.ref, line) for line in lines if (at := start(line)) is not None and now < at <= end
-        ]
-        return tuple(line for _, _, line in sorted(found, key=lambda it: it[:2]))
+def _release(line: Line) -> str:
+    update = line.assessment.update if line.assessment else ""
+    return " ".join(part for part in (_product(line), update) if part)
 
-    return Coming(
-        within(lambda it: it.next_stage if not it.throttle + it.block else None),
-        within(lambda it: it.next_stage if it.next_block and not it.block else None),
-        within(lambda it: it.next_stage if it.next_block == 60 else None),
-    )
+
+def _coming(listing: Listing, seen_lately: ServerQuery) -> Coming:
+    found = (listing.find(replace(seen_lately, entering=what, within_days=_DAYS)) for what in Entering)
+    return Coming(*(tuple(sorted(lines, key=lambda it: (it.next_stage or 0.0, it.ref))) for lines in found))
 
 
 def _before(coming: Coming, end: float) -> Coming:
@@ -132,11 +153,24 @@ async def _home(visit: Visit) -> Response:
         nodes=nodes,
         quiet=sorted(name for name, at in nodes.items() if max(nodes.values()) - at > _QUIET),
         doubt=present.doubt,
-        mode=present.policy.mode,
+        enforces=_enforces(present.policy),
         days=days,
         series=SERIES,
         days_ahead=_DAYS,
+        week=_WEEK,
+        having=_having,
     )
+
+
+def _enforces(policy: Policy) -> bool:
+    """Whether anybody may be refused by it."""
+    modes = (policy.mode, *(it.mode for it in policy.tenants), *(it.mode for it in policy.connectors))
+    return Mode.ENFORCE in modes
+
+
+def _having(**asked: object) -> str:
+    """A query string for the servers that a figure counts: the silent are in none."""
+    return "?" + urlencode({"silent": "false", **asked})
 
 
 async def _summary(visit: Visit) -> Summary:
@@ -163,7 +197,7 @@ async def _days(visit: Visit) -> list[tuple[datetime, tuple[int, ...]]]:
 
 async def _messages_chart(visit: Visit) -> Response:
     days = await _days(visit)
-    labels = [format_date(day, "d MMM", locale=visit.language) for day, _ in days]
+    labels = [format_date(day, SHORT_DAYS[visit.language], locale=visit.language) for day, _ in days]
     series = {
         visit.translate(text): (color, [values[number] for _, values in days])
         for number, (text, color) in enumerate(SERIES)

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from wehr.catalogue.types import State
 from wehr.ledger.exporting import to_csv, to_html, to_parquet
-from wehr.ledger.listing import BadCursor, ServerQuery, Sort
+from wehr.ledger.listing import BadCursor, Entering, ServerQuery, Sort
 from wehr.ledger.report import ReportRow
 from wehr.policy.phrases import encoded
 from wehr.web.asking import FIELDS, BadQuery, server_query
@@ -49,6 +49,12 @@ STATES: Final[Mapping[str, str]] = {
     State.UNKNOWN: N_("unknown"),
 }
 
+ENTERING: Final[Mapping[str, str]] = {
+    Entering.THROTTLING: N_("throttling begins"),
+    Entering.BLOCKING: N_("blocking begins"),
+    Entering.REFUSING: N_("nothing is taken any more"),
+}
+
 
 async def _report(visit: Visit) -> Response:
     query = _asked(visit)
@@ -56,7 +62,7 @@ async def _report(visit: Visit) -> Response:
     try:
         page = await visit.house.work(lambda: listing.page(query))
     except BadCursor as error:
-        raise HTTPException(400) from error
+        raise HTTPException(400, str(error)) from error
     rows = await visit.house.report([line.ref for line in page.lines])
     basis = listing.basis
     return await visit.page(
@@ -66,6 +72,7 @@ async def _report(visit: Visit) -> Response:
         rows=[row for _, row in rows],
         columns=COLUMNS,
         states=STATES,
+        entering=ENTERING,
         products=[it.name for it in basis.catalogue.products],
         tenants=_tenants(visit),
         link=_linker(visit),
@@ -79,7 +86,7 @@ def _asked(visit: Visit) -> ServerQuery:
     try:
         return server_query(visit.query, visit.visitor, **chosen)
     except BadQuery as error:
-        raise HTTPException(400) from error
+        raise HTTPException(400, str(error)) from error
 
 
 def _tenants(visit: Visit) -> list[str]:
