@@ -12,15 +12,14 @@ from playwright.sync_api import Browser, Page, expect
 from wehr.web.access.accounts import Accounts
 from wehr.web.visit import Role
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("journeys")
 
 HARBOUR = "ex01.harbour.example"
 
 
-@pytest.mark.parametrize("scripts", [True, False])
-def test_from_the_first_start_to_an_exemption(fleet: Sites, browser: Browser, *, scripts: bool) -> None:
+def test_from_the_first_start_to_an_exemption(fleet: Sites, browser: Browser) -> None:
     """The link, the first account, the overview, the report, a server, a pause, its end, an exemption."""
-    with fleet() as running, window(browser, running.url, java_script_enabled=scripts) as page:
+    with fleet() as running, window(browser, running.url, java_script_enabled=False) as page:
         secret = Accounts(running.store).first(NOW)
         page.goto(f"/invitation/{secret}")
         page.get_by_label("Name").fill("anna")

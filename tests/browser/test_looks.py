@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 from wehr.web.access.accounts import Accounts
 from wehr.web.visit import Role
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("looks")
 
 WHAT_IF = "/policy/what-if?floor_builds=15.2.2562&floor_least=15.2.2562.54&floor_since=2026-12-01"
 PAGES = {

@@ -3,11 +3,15 @@
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from browsing import client, house
+from starlette.testclient import TestClient
 
 from wehr.web.guard import HEADERS
 from wehr.web.pages import PAGES
+from wehr.web.settings import WebSettings
+from wehr.web.site import public_site
 from wehr.web.static import static_url
 
 NOW = 1_795_000_000.0
@@ -43,6 +47,49 @@ def test_a_page_that_computes_lets_messages_go_on_soon(tmp_path: Path) -> None:
             assert sys.getswitchinterval() <= 0.0005
     finally:
         sys.setswitchinterval(before)
+
+
+def test_the_names_that_a_reload_brings_are_answered(tmp_path: Path) -> None:
+    """The links in replies hold the new ones from then on; the old ones are no longer ours."""
+    asked = ("mx.example.org", "mx2.example.org", "status.example.net")
+    with house(tmp_path, NOW) as (given, source, _), client(given) as browser:
+        before = [browser.get("/health/live", headers={"Host": name}).status_code for name in asked]
+        facts = msgspec.structs.replace(
+            source.value.facts, host_name="mx2.example.org", status_url="https://status.example.net/wehr"
+        )
+        source.value = msgspec.structs.replace(source.value, facts=facts)
+        after = [browser.get("/health/live", headers={"Host": name}).status_code for name in asked]
+
+    assert (before, after) == ([200, 421, 421], [421, 200, 200])
+
+
+def test_who_is_logged_in_keeps_the_menu_on_an_error_page(tmp_path: Path) -> None:
+    """And is told which parameter cannot be understood."""
+    with house(tmp_path, NOW) as (given, _, _), client(given) as browser:
+        wrong = browser.get("/report?limit=many")
+
+    assert wrong.status_code == 400
+    assert 'href="/policy"' in wrong.text
+    assert "`limit`" in wrong.text
+
+
+def test_strangers_are_shown_no_way_to_the_pages_of_operators(tmp_path: Path) -> None:
+    """An error page of the public site links to no page that is not there."""
+    with house(tmp_path, NOW) as (given, _, _):
+        site = public_site(given, WebSettings())
+        with TestClient(site, base_url="http://localhost") as browser:
+            answer = browser.get("/none")
+
+    assert answer.status_code == 404
+    assert 'href="/"' not in answer.text
+    assert "mx.example.org" in answer.text
+
+
+def test_what_was_sent_is_not_offered_in_another_language(tmp_path: Path) -> None:
+    """A link would ask for the page without what was sent, or for none at all."""
+    with house(tmp_path, NOW) as (given, _, _), client(given) as browser:
+        assert 'hreflang="de"' in browser.get("/nowhere").text
+        assert "hreflang" not in browser.post("/nowhere").text
 
 
 def test_every_page_says_what_it_needs() -> None:

@@ -1,6 +1,7 @@
 """The application: pages behind the guard, each called with a visit if the visitor may see it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from itertools import groupby
 from operator import attrgetter
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 _YEAR = 31_536_000
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 _path = attrgetter("path")
+_STRANGER = Visitor()
 
 
 class Access(Protocol):
@@ -64,14 +66,19 @@ def create_app(
         settings: whom it answers; without it, everything by default.
     """
     menu = tuple(page for page in pages if page.menu)
-    shared = {"menu": menu, "facts": lambda: house.present.facts}
+    settings = settings or WebSettings()
+    shared = {
+        "menu": menu,
+        "facts": lambda: house.present.facts,
+        # Strangers are shown no way into the pages of operators, wherever they end up.
+        "outline": "base.html" if menu else "status_base.html",
+    }
 
     def renderer(request: Request) -> Renderer:
         wanted = (request.query_params.get("lang"), request.cookies.get(LANGUAGE))
         return Renderer(choose(wanted, request.headers.get("accept-language", "")), shared)
 
-    async def answer(request: Request, page: Page) -> Response:
-        visitor = await access.identify(request, page)
+    async def answer(request: Request, page: Page, visitor: Visitor) -> Response:
         visit = Visit(request, house, visitor, renderer(request), paths)
         if visitor.may < page.needs:
             return await access.refuse(visit, page)
@@ -84,8 +91,8 @@ def create_app(
             set_cookie(request, response, LANGUAGE, language, max_age=_YEAR)
         return response
 
-    async def failed(request: Request, error: Exception) -> Response:
-        return _failure(Visit(request, house, Visitor(), renderer(request), paths), error)
+    async def failed(request: Request, error: Exception, visitor: Visitor = _STRANGER) -> Response:
+        return _failure(Visit(request, house, visitor, renderer(request), paths), error)
 
     def endpoint(group: Sequence[Page]) -> Callable[[Request], Awaitable[Response]]:
         by_method = {method: page for page in group for method in page.methods}
@@ -94,10 +101,12 @@ def create_app(
             page = by_method.get("GET" if request.method == "HEAD" else request.method)
             if page is None:
                 return await failed(request, HTTPException(405, headers={"Allow": ", ".join(by_method)}))
+            visitor = _STRANGER
             try:
-                return await answer(request, page)
+                visitor = await access.identify(request, page)
+                return await answer(request, page, visitor)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is answered and logged
-                return await failed(request, error)
+                return await failed(request, error, visitor)
 
         return serve
 
@@ -108,10 +117,13 @@ def create_app(
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: failed})
     app.router.redirect_slashes = False
+    return Guard(app, settings, partial(_hosts, house, settings))
+
+
+def _hosts(house: House, settings: WebSettings) -> Collection[str]:
+    """The names by which the pages are reached at present: a reload may bring others."""
     facts = house.present.facts
-    settings = settings or WebSettings()
-    hosts = (*settings.allowed_hosts, facts.host_name, _host(settings.url), _host(facts.status_url))
-    return Guard(app, settings, hosts)
+    return {*settings.allowed_hosts, facts.host_name, _host(settings.url), _host(facts.status_url)} - {""}
 
 
 def _host(url: str) -> str:
@@ -167,5 +179,7 @@ def _failure(visit: Visit, error: Exception) -> Response:
         return problem_response(status, "" if detail == phrase else detail, headers)
     # Not in a thread: all of them may be taken.
     said = _BUSY if busy else _TEXTS.get(status, phrase)
-    text = visit.text("error.html", status=status, heading=_PHRASES.get(status, phrase), text=said)
+    detail = detail if status == HTTPStatus.BAD_REQUEST and detail != phrase else ""
+    heading = _PHRASES.get(status, phrase)
+    text = visit.text("error.html", status=status, heading=heading, text=said, detail=detail)
     return HTMLResponse(text, status, headers)

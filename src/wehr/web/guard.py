@@ -1,7 +1,7 @@
 """Around every page: who is asked for, who asks, how much they may send, and what browsers must not do."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,7 +16,7 @@ MOST_BYTES: Final = 1 << 20
 """Of a request's body."""
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; "
-    "script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -35,12 +35,12 @@ class Guard:
     Args:
         app: what is wrapped.
         settings: who is trusted.
-        hosts: names by which the pages are reached, beside localhost and addresses.
+        hosts: names by which the pages are reached at present, beside localhost and addresses.
     """
 
-    def __init__(self, app: ASGIApp, settings: WebSettings, hosts: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, settings: WebSettings, hosts: Callable[[], Collection[str]]) -> None:
         self._app = app
-        self._hosts = {"localhost", *(host.lower() for host in hosts if host)}
+        self._hosts = hosts
         self._proxies = tuple(ipaddress.ip_network(it, strict=False) for it in settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +87,7 @@ class Guard:
         if not name.endswith("]"):
             head, _, port = name.rpartition(":")
             name = head if port.isdecimal() and head else name
-        return name in self._hosts or _address(name.strip("[]")) is not None
+        return name in {"localhost", *map(str.lower, self._hosts())} or _address(name.strip("[]")) is not None
 
     def _look_behind(self, scope: Scope, headers: Headers) -> None:
         """Take the visitor's address and scheme from a trusted proxy, and from nobody else."""

@@ -50,6 +50,7 @@ def _environment(language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,  # an upgrade changes the files under a running service, but not its code
     )
     # Not the new style: that marks whatever is translated as safe, even what a visitor wrote.
     environment.install_gettext_translations(  # type: ignore[attr-defined]
@@ -72,6 +73,8 @@ def _environment(language: str) -> Environment:
 
 _DAYS: Final = {"en": "d MMM y", "de": "d. MMM y"}
 """How a day is written; Babel's own short forms are all digits."""
+SHORT_DAYS: Final = {language: form.removesuffix(" y") for language, form in _DAYS.items()}
+"""The same without the year."""
 Time = datetime | float | int | None
 
 

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 _KINDS: Final = {
     "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
 

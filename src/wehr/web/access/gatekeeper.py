@@ -70,8 +70,10 @@ class Gatekeeper:
             if visit.visitor.name:
                 raise HTTPException(HTTPStatus.FORBIDDEN)
             raise HTTPException(HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
-        if visit.visitor.name or request.method not in {"GET", "HEAD"}:
+        if visit.visitor.name:
             raise HTTPException(HTTPStatus.FORBIDDEN)
+        if request.method not in {"GET", "HEAD"}:  # what was sent is lost, and so not where to come back to
+            return RedirectResponse(visit.url("login"), 303)
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"{visit.url('login')}?next={quote(wanted, safe='')}", 303)
 

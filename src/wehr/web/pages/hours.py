@@ -13,6 +13,7 @@ from wehr.web import charts
 from wehr.web.counts import SERIES, column
 from wehr.web.languages import N_
 from wehr.web.pages.pictures import picture
+from wehr.web.render import SHORT_DAYS
 from wehr.web.visit import Need, Page, Visit
 
 HOURS: Final = 48
@@ -46,7 +47,9 @@ async def _chart(visit: Visit) -> Response:
 
 
 def _label(at: int, language: str) -> str:
-    return str(format_datetime(datetime.fromtimestamp(at, UTC), "d MMM HH:mm", locale=language))
+    return str(
+        format_datetime(datetime.fromtimestamp(at, UTC), f"{SHORT_DAYS[language]} HH:mm", locale=language)
+    )
 
 
 PAGES: Final = (Page("/servers/{ref}/messages.svg", _chart, Need.READ, "hours_chart"),)
