@@ -4,11 +4,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from browsing import OPERATOR, VIEWER, client, house, learn
 from ledger_stories import at, entry, key_of, sighting
 from starlette.testclient import TestClient
 
-from wehr.ledger import Store
+from wehr.ledger import Store, deeds
 from wehr.ledger.journal import Position
 from wehr.ledger.memory import reference
 from wehr.web.visit import Need, Visitor
@@ -60,3 +61,17 @@ def test_another_tenants_server_is_not_there(tmp_path: Path) -> None:
     stranger = Visitor("tom", Need.OPERATE, frozenset({"other"}), "token")
     with browsing(tmp_path, stranger) as (browser, path, _):
         assert browser.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(("tenant", "told"), [("", False), ("default", True)])
+def test_reasons_for_all_tenants_are_not_for_those_of_one(tenant: str, told: bool, tmp_path: Path) -> None:
+    """They see that the server is exempt; who said so, and why, only if it is for their tenant."""
+    theirs = Visitor("tess", Need.OPERATE, frozenset({"default"}), "token")
+    with browsing(tmp_path, theirs) as (browser, path, store):
+        given = {"server": KEY.name, "tenant": tenant, "ref": path.rpartition("/")[2]}
+        deeds.exempt(store, **given, why="an acquisition", by="anna", now=at(34))
+        text = browser.get(path).text
+
+    assert ("<li>exempt</li>" in text) is not told
+    assert ("an acquisition" in text) is told
+    assert ("anna" in text) is told

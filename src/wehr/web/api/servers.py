@@ -177,7 +177,10 @@ async def _messages(call: Call[HistoryAsked, None]) -> Found[Passage]:
 async def _server_events(call: Call[HistoryAsked, None]) -> Found[Told]:
     row = await known_server(call.visit, call.path("ref"))
     before, limit = int(call.query.after) if call.query.after else None, call.query.limit
-    rows = await call.visit.house.ask(lambda store: store.events(ref=row.ref, before=before, limit=limit))
+    tenants = call.visit.visitor.tenants
+    rows = await call.visit.house.ask(
+        lambda store: store.events(ref=row.ref, tenants=tenants, before=before, limit=limit)
+    )
     return _told(rows, limit)
 
 

@@ -15,6 +15,7 @@ from wehr.ledger.rows import Event, ServerRow, SightingRow
 from wehr.ledger.state import DAY
 from wehr.ledger.story import story
 from wehr.policy import Holds
+from wehr.policy.clock import stopped
 from wehr.policy.scope import Exemption, exemption_stops
 from wehr.web.counts import SERIES
 from wehr.web.holding import days_left
@@ -46,29 +47,32 @@ class _Known(Struct, frozen=True):
     holds: Holds
     """As the store has them: what was done a moment ago may not be in force on this node yet."""
     exemptions: dict[str, Exemption]
-    """Those of them that fit this server and are not of the configuration, by id."""
+    """Those of them that fit this server, are not of the configuration, and are the visitor's to see, by id."""
+    exempt: bool
+    """Whether another one leaves the server alone now."""
     secret: bytes
 
 
 async def _known(visit: Visit) -> _Known:
-    ref, policy = visit.path["ref"], visit.house.present.policy
+    ref, policy, visitor = visit.path["ref"], visit.house.present.policy, visit.visitor
 
     def look_up(store: Store) -> _Known | None:
         row = store.server(ref)
         if row is None or row.ref != ref:
             return None
-        events = store.events(ref=ref, limit=_EVENTS)
+        events = store.events(ref=ref, tenants=visitor.tenants, limit=_EVENTS)
         exemptions = store.exemptions()
         holds = Holds.of(policy, store.pauses(), tuple(exemptions.values()))
-        fitting = {
-            ident: exemption
-            for ident, exemption in exemptions.items()
-            if exemption_stops((exemption,), row.key, row.state.client_ip, row.client_name)
+        stops = {
+            ident: exemption_stops((it,), row.key, row.state.client_ip, row.client_name)
+            for ident, it in exemptions.items()
         }
-        return _Known(row, events, store.history(ref, limit=_MESSAGES), holds, fitting, store.secret)
+        seen = {ident: it for ident, it in exemptions.items() if stops[ident] and visitor.sees(it.tenant)}
+        exempt = any(stopped(stops[ident], visit.house.now()) for ident in stops.keys() - seen)
+        return _Known(row, events, store.history(ref, limit=_MESSAGES), holds, seen, exempt, store.secret)
 
     known = await visit.house.ask(look_up)
-    if known is None or not visit.visitor.sees(known.row.key.tenant):
+    if known is None or not visitor.sees(known.row.key.tenant):
         raise HTTPException(404)
     return known
 
@@ -95,6 +99,7 @@ async def _server(visit: Visit) -> Response:
         series=SERIES,
         pauses=[it for it in holds.pauses if it.tenant == row.key.tenant and it.server in (None, row.key)],
         exemptions=known.exemptions,
+        exempt=known.exempt,
         days_left=days_left(visit, holds.pauses, row.key.tenant),
         links=links,
         now=basis.now,
