@@ -47,7 +47,7 @@ class _Known(Struct, frozen=True):
     holds: Holds
     """As the store has them: what was done a moment ago may not be in force on this node yet."""
     exemptions: dict[str, Exemption]
-    """Those of them that fit this server, are not of the configuration, and are the visitor's to see, by id."""
+    """Those of them that fit this server and are the visitor's to see, but for the configuration's; by id."""
     exempt: bool
     """Whether another one leaves the server alone now."""
     secret: bytes
@@ -55,6 +55,7 @@ class _Known(Struct, frozen=True):
 
 async def _known(visit: Visit) -> _Known:
     ref, policy, visitor = visit.path["ref"], visit.house.present.policy, visit.visitor
+    now = visit.house.now()
 
     def look_up(store: Store) -> _Known | None:
         row = store.server(ref)
@@ -68,7 +69,7 @@ async def _known(visit: Visit) -> _Known:
             for ident, it in exemptions.items()
         }
         seen = {ident: it for ident, it in exemptions.items() if stops[ident] and visitor.sees(it.tenant)}
-        exempt = any(stopped(stops[ident], visit.house.now()) for ident in stops.keys() - seen)
+        exempt = any(stopped(stops[ident], now) for ident in stops.keys() - seen)
         return _Known(row, events, store.history(ref, limit=_MESSAGES), holds, seen, exempt, store.secret)
 
     known = await visit.house.ask(look_up)
