@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wehr.policy.phrases import encoded
-
 _PIPE_WIDTH = 200
 
 
@@ -21,6 +19,8 @@ class BadUse(Exception):
 
 def print_json(value: object) -> None:
     """Print one JSON document on one line; dates and times as ISO 8601."""
+    from wehr.policy.phrases import encoded  # not for --help, which would wait for the whole room
+
     sys.stdout.write(msgspec.json.encode(value, enc_hook=encoded).decode() + "\n")
 
 
