@@ -27,9 +27,9 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 _OF_DOORS: Final[Mapping[str, str]] = {
     "connections": "Connections of mail systems.",
-    "messages": "Messages that a door asked about.",
-    "refused_4xx": "Messages that a door answered with a 450.",
-    "refused_5xx": "Messages that a door answered with a 550.",
+    "messages": "Questions of a door: each message, and each recipient that is asked about before its message.",
+    "refused_4xx": "Questions that a door answered with a 450.",
+    "refused_5xx": "Questions that a door answered with a 550.",
     "protocol_errors": "Connections closed because of what was sent.",
     "timeouts": "Connections closed because nothing was sent.",
     "overloads": "Connections turned away, or closed, because there were too many.",
