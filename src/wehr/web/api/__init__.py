@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any, Final
 
-from wehr.web.api import administration, forecast, holds, knowledge, notices, servers
+from wehr.web.api import administration, catalogue, forecast, holds, notices, policy, servers, standing
 from wehr.web.api.openapi import document
 from wehr.web.api.operation import Call, Nothing, Operation
 from wehr.web.api.serving import pages_of
@@ -22,9 +22,11 @@ def _made() -> dict[str, Any]:
 
 OPERATIONS: Final = (
     *servers.OPERATIONS,
+    *standing.OPERATIONS,
     *holds.OPERATIONS,
     *notices.OPERATIONS,
-    *knowledge.OPERATIONS,
+    *catalogue.OPERATIONS,
+    *policy.OPERATIONS,
     *forecast.OPERATIONS,
     *administration.OPERATIONS,
     Operation(

@@ -12,8 +12,7 @@ from wehr import __version__
 from wehr.ledger import LedgerError, Store
 from wehr.web.access.accounts import Account, AccountError, Accounts, NotThere, Unfit
 from wehr.web.access.tokens import LONGEST_DAYS, Scope, Token, Tokens
-from wehr.web.api.knowledge import today
-from wehr.web.api.operation import Call, Nothing, Operation, maybe, missing, moment, problem
+from wehr.web.api.operation import Call, Nothing, Operation, maybe, missing, moment, problem, today
 from wehr.web.stores import Busy
 from wehr.web.visit import Need, Role, Visit
 

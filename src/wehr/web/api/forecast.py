@@ -1,4 +1,4 @@
-"""How the servers stand together, what is coming, and what another policy would change."""
+"""How the servers and nodes stand together, what is coming, and what another policy would change."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -9,9 +9,10 @@ from msgspec import Meta, Struct, structs
 
 from wehr.ledger.listing import Line
 from wehr.ledger.planning import Touched
+from wehr.ledger.selecting import nodes_of
 from wehr.policy import Mode
-from wehr.web.api.operation import Call, Nothing, Operation, maybe, problem
-from wehr.web.pages.home import Coming, Summary, summarize
+from wehr.web.api.operation import Call, Nothing, Operation, maybe, moment, problem
+from wehr.web.pages.home import Coming, Population, Summary, messages_by_day, quiet_nodes, summary_of
 from wehr.web.plans import BadPlan, plan, play
 from wehr.web.visit import Need
 
@@ -65,7 +66,33 @@ class SummaryShown(Struct, frozen=True):
     stages: dict[str, int]
     """Out-of-date servers by stage."""
     products: tuple[ProductCount, ...]
+    """The largest first, and no more than a dozen."""
+    builds: tuple[Population, ...]
+    """The largest first, and no more than twenty."""
+    builds_more: int
+    """Builds that are left out."""
     coming: tuple[ComingShown, ...]
+
+
+class DayCounted(Struct, frozen=True):
+    """The messages of a UTC day, by what became of them."""
+
+    day: date
+    taken: int
+    delayed: int
+    refused: int
+    would_be_refused: int
+    """Delayed or refused if that were enforced; they were taken."""
+
+
+class NodeShown(Struct, frozen=True):
+    """A process that answers mail systems."""
+
+    name: str
+    last_carried: datetime
+    """When it last carried into the store what it had seen."""
+    quiet: bool
+    """Whether it has carried in nothing for an hour while others did."""
 
 
 class PlanAsked(Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,9 +125,7 @@ class PlanPlayed(Struct, frozen=True):
 
 
 async def _summary(call: Call[Nothing, None]) -> SummaryShown:
-    listing = await call.visit.house.listing()
-    tenants = call.visit.visitor.tenants
-    return await call.visit.house.work(lambda: _shown(summarize(listing, tenants)))
+    return _shown(await summary_of(call.visit))
 
 
 def _shown(found: Summary) -> SummaryShown:
@@ -111,6 +136,8 @@ def _shown(found: Summary) -> SummaryShown:
         dict(found.states),
         {str(stage): count for stage, count in found.stages.items()},
         tuple(ProductCount(*it) for it in found.products),
+        tuple(found.builds),
+        found.builds_more,
         (_coming(7, found.week), _coming(30, found.month)),
     )
 
@@ -145,6 +172,16 @@ def _server(line: Line) -> ServerComing:
     )
 
 
+async def _days(call: Call[Nothing, None]) -> tuple[DayCounted, ...]:
+    return tuple(DayCounted(day.date(), *counts) for day, counts in await messages_by_day(call.visit))
+
+
+async def _nodes(call: Call[Nothing, None]) -> tuple[NodeShown, ...]:
+    nodes = await call.visit.house.ask(nodes_of)
+    quiet = quiet_nodes(nodes)
+    return tuple(NodeShown(name, moment(at), name in quiet) for name, at in nodes.items())
+
+
 async def _what_if(call: Call[PlanAsked, None]) -> PlanPlayed:
     given = {name: str(value) for name, value in structs.asdict(call.query).items() if value is not None}
     try:
@@ -167,6 +204,14 @@ OPERATIONS: Final = (
     Operation(
         "GET", "/summary", "get-summary", "How the servers stand, and what is coming.", "servers",
         Need.READ, _summary, SummaryShown,
+    ),
+    Operation(
+        "GET", "/summary/days", "count-messages-by-day", "The messages of the last 30 days, by day.",
+        "servers", Need.READ, _days, tuple[DayCounted, ...],
+    ),
+    Operation(
+        "GET", "/nodes", "list-nodes", "The nodes, and when each last carried something in.", "system",
+        Need.READ, _nodes, tuple[NodeShown, ...],
     ),
     Operation(
         "GET", "/policy/what-if", "what-if", "What another policy would change, before it is in force.",

@@ -114,7 +114,7 @@ async def _pauses(call: Call[Nothing, None]) -> Pauses:
     quota, year = house.present.policy.pause_days, datetime.fromtimestamp(house.now(), UTC).year
     tenants = [name for name in _tenants(call.visit) if sees(name)]
     left = {name: max(0, quota - used(every, name, year)) for name in tenants}
-    return Pauses(tuple(_pause(it) for it in every if sees(it.tenant)), year, quota, left)
+    return Pauses(tuple(pause_shown(it) for it in every if sees(it.tenant)), year, quota, left)
 
 
 async def _add_pause(call: Call[Nothing, PauseWanted]) -> PauseShown:
@@ -132,7 +132,7 @@ async def _add_pause(call: Call[Nothing, PauseWanted]) -> PauseShown:
         days=wanted.days,
         quota=visit.house.present.policy.pause_days,
     )
-    return _pause(await _done(visit, deed, wanted.why))
+    return pause_shown(await _done(visit, deed, wanted.why))
 
 
 async def _extend_pause(call: Call[Nothing, Extension]) -> PauseShown:
@@ -143,12 +143,12 @@ async def _extend_pause(call: Call[Nothing, Extension]) -> PauseShown:
         quota=call.visit.house.present.policy.pause_days,
         sees=call.visit.visitor.sees,
     )
-    return _pause(await _done(call.visit, deed, call.body.why))
+    return pause_shown(await _done(call.visit, deed, call.body.why))
 
 
 async def _cancel_pause(call: Call[Nothing, Because]) -> PauseShown:
     deed = partial(deeds.cancel_pause, pause_id=call.path("id"), sees=call.visit.visitor.sees)
-    return _pause(await _done(call.visit, deed, call.body.why))
+    return pause_shown(await _done(call.visit, deed, call.body.why))
 
 
 async def _exemptions(call: Call[Nothing, None]) -> tuple[ExemptionShown, ...]:
@@ -156,9 +156,9 @@ async def _exemptions(call: Call[Nothing, None]) -> tuple[ExemptionShown, ...]:
     stored = await house.ask(Store.exemptions)
     configured = house.present.facts.configured_exemptions
     return (
-        *(_exemption(f"configuration-{n}", it, configured=True) for n, it in enumerate(configured, 1)
+        *(exemption_shown(f"configuration-{n}", it, configured=True) for n, it in enumerate(configured, 1)
           if sees(it.tenant)),
-        *(_exemption(ident, it) for ident, it in stored.items() if sees(it.tenant)),
+        *(exemption_shown(ident, it) for ident, it in stored.items() if sees(it.tenant)),
     )  # fmt: skip
 
 
@@ -177,13 +177,13 @@ async def _exempt(call: Call[Nothing, ExemptionWanted]) -> ExemptionShown:
         until=seconds(wanted.until) if wanted.until else None,
     )
     ident, exemption = await _done(visit, deed, wanted.why)
-    return _exemption(ident, exemption)
+    return exemption_shown(ident, exemption)
 
 
 async def _end_exemption(call: Call[Nothing, Because]) -> ExemptionShown:
     ident = call.path("id")
     deed = partial(deeds.end_exemption, ident=ident, sees=call.visit.visitor.sees)
-    return _exemption(ident, await _done(call.visit, deed, call.body.why))
+    return exemption_shown(ident, await _done(call.visit, deed, call.body.why))
 
 
 async def _done(visit: Visit, deed: Callable[..., T], why: str) -> T:
@@ -212,7 +212,8 @@ def _check_tenant(visit: Visit, name: str) -> None:
         raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"no tenant is called {name[:100]!r}")
 
 
-def _pause(it: Pause) -> PauseShown:
+def pause_shown(it: Pause) -> PauseShown:
+    """A pause as it is told."""
     return PauseShown(
         it.id,
         it.tenant,
@@ -227,7 +228,8 @@ def _pause(it: Pause) -> PauseShown:
     )
 
 
-def _exemption(ident: str, it: Exemption, *, configured: bool = False) -> ExemptionShown:
+def exemption_shown(ident: str, it: Exemption, *, configured: bool = False) -> ExemptionShown:
+    """An exemption as it is told."""
     return ExemptionShown(
         ident, it.server, it.network, it.domain, it.tenant, it.since, it.until, it.by, it.reason, configured
     )

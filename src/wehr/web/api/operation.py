@@ -1,7 +1,7 @@
 """What a program can ask or do: one value says how it is asked, who may, what is answered, and how."""
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Generic, TypeVar
 
@@ -12,6 +12,7 @@ from wehr.web.visit import Need, Visit
 
 Q = TypeVar("Q")
 B = TypeVar("B")
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -64,6 +65,7 @@ Id = Annotated[str, Meta(pattern="^[0-9a-f]{1,32}$", description="As the list sh
 Reference = Annotated[str, Meta(pattern="^[a-z2-7]{16}$", description="A server's reference.")]
 Limit = Annotated[int, Meta(ge=1, le=1000, description="Items at most.")]
 Cursor = Annotated[str, Meta(max_length=4000, description="From `next` of the page before.")]
+Place = Annotated[str, Meta(pattern="^[0-9]{0,9}$", description="From `next` of the page before.")]
 Instant = Annotated[datetime, Meta(tz=True, description="A time with its zone (RFC 3339).")]
 Reason = Annotated[
     str, Meta(min_length=1, max_length=1000, pattern=r"\S", description="Why; kept in the audit.")
@@ -96,6 +98,18 @@ def seconds(at: datetime) -> float:
 def moment(at: float) -> datetime:
     """UTC seconds since 1970 as a time, to the second."""
     return datetime.fromtimestamp(int(at), UTC)
+
+
+def today(visit: Visit) -> date:
+    """The UTC day."""
+    return moment(visit.house.now()).date()
+
+
+def part(every: Sequence[S], after: str, limit: int, shown: Callable[[S], T]) -> Found[T]:
+    """A page of what is all at hand: from the `Place` on where the page before ended."""
+    start = int(after or 0)
+    end = start + limit
+    return Found(tuple(map(shown, every[start:end])), str(end) if end < len(every) else None, len(every))
 
 
 def maybe(at: float | None) -> datetime | None:

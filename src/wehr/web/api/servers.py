@@ -1,4 +1,4 @@
-"""Servers: the report with its filters, one server, its history and events, and why things were decided."""
+"""Servers: the report with its filters, histories and events, and why things were decided."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -96,13 +96,6 @@ class Told(Struct, frozen=True):
     detail: dict[str, str | int | float | bool | None]
 
 
-class ServerFound(Struct, frozen=True):
-    """One server: the report's row, and the header line that its build was last seen in."""
-
-    server: ReportRow
-    evidence: str
-
-
 class HistoryAsked(Struct, frozen=True, forbid_unknown_fields=True):
     """A page of a history, newest first."""
 
@@ -155,14 +148,6 @@ async def known_server(visit: Visit, ref: str) -> ServerRow:
     if row is None or not visit.visitor.sees(row.key.tenant):
         raise missing(f"there is no server {ref!r}")
     return row
-
-
-async def _server(call: Call[Nothing, None]) -> ServerFound:
-    row = await known_server(call.visit, call.path("ref"))
-    found = await call.visit.house.report([row.ref])
-    if not found:
-        raise missing("the server has just been forgotten")
-    return ServerFound(found[0][1], row.line)
 
 
 async def _messages(call: Call[HistoryAsked, None]) -> Found[Passage]:
@@ -244,9 +229,6 @@ OPERATIONS: Final = (
     Operation(
         "GET", "/servers", "list-servers", "The report: servers by filters, sorted and paged.", "servers",
         Need.READ, _servers, Found[ReportRow], ServersAsked, paged=True,
-    ),
-    Operation(
-        "GET", _SERVER, "get-server", "One server.", "servers", Need.READ, _server, ServerFound, errors=(404,)
     ),
     Operation(
         "GET", f"{_SERVER}/messages", "list-messages", "A server's messages, newest first.", "servers",

@@ -7,7 +7,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from wehr.catalogue import Catalogue, links
-from wehr.catalogue.facts import DISPUTED, VARIANT, Known
+from wehr.catalogue.facts import DISPUTED, VARIANT, Flaw, Known
 from wehr.web.languages import N_
 from wehr.web.visit import Need, Page, Visit
 
@@ -26,6 +26,7 @@ class ProductShown(Struct, frozen=True):
 
     name: str
     software: str
+    released: date
     support_ends: date | None
     supported: bool
     backported: bool
@@ -38,6 +39,7 @@ def products_of(catalogue: Catalogue, today: date) -> tuple[ProductShown, ...]:
         ProductShown(
             product.name,
             product.software,
+            product.released,
             product.support_ends,
             product.supported(today),
             product.backported,
@@ -55,18 +57,22 @@ def products_of(catalogue: Catalogue, today: date) -> tuple[ProductShown, ...]:
     )
 
 
+def holes_of(catalogue: Catalogue) -> list[Flaw]:
+    """The holes, those that are known to be exploited first, each part with the latest first."""
+    return sorted(catalogue.flaws, key=lambda it: (it.exploited is not None, it.cve), reverse=True)
+
+
 async def _catalogue(visit: Visit) -> Response:
     present = visit.house.present
     catalogue = present.catalogue
     today = datetime.fromtimestamp(visit.house.now(), UTC).date()
-    flaws = sorted(catalogue.flaws, key=lambda it: it.cve, reverse=True)
     return await visit.page(
         "catalogue.html",
         catalogue=catalogue,
         age=(today - catalogue.date).days,
         stale=catalogue.stale(today, timedelta(days=present.facts.stale_after)),
         products=products_of(catalogue, today),
-        flaws=[it for it in flaws if it.exploited] + [it for it in flaws if not it.exploited],
+        flaws=holes_of(catalogue),
         links=links,
     )
 

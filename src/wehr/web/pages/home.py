@@ -136,10 +136,10 @@ def _before(coming: Coming, end: float) -> Coming:
 
 
 async def _home(visit: Visit) -> Response:
-    summary = await _summary(visit)
+    summary = await summary_of(visit)
     present, now = visit.house.present, visit.house.now()
     nodes = await visit.house.ask(nodes_of)
-    days = await _days(visit)
+    days = await messages_by_day(visit)
     age = (datetime.fromtimestamp(now, UTC).date() - present.catalogue.date).days
     return await visit.page(
         "home.html",
@@ -151,7 +151,7 @@ async def _home(visit: Visit) -> Response:
         ),
         age=age,
         nodes=nodes,
-        quiet=sorted(name for name, at in nodes.items() if max(nodes.values()) - at > _QUIET),
+        quiet=quiet_nodes(nodes),
         doubt=present.doubt,
         enforces=_enforces(present.policy),
         days=days,
@@ -173,14 +173,20 @@ def _having(**asked: object) -> str:
     return "?" + urlencode({"silent": "false", **asked})
 
 
-async def _summary(visit: Visit) -> Summary:
+def quiet_nodes(nodes: Mapping[str, float]) -> list[str]:
+    """Those that have carried in nothing for an hour while others did, of when each last did."""
+    return sorted(name for name, at in nodes.items() if max(nodes.values()) - at > _QUIET)
+
+
+async def summary_of(visit: Visit) -> Summary:
+    """The summary of what the visitor may see."""
     listing = await visit.house.listing()
     tenants = visit.visitor.tenants
     return await visit.house.work(lambda: listing.once(summarize, tenants))
 
 
-async def _days(visit: Visit) -> list[tuple[datetime, tuple[int, ...]]]:
-    """The last days with the number of messages of each series."""
+async def messages_by_day(visit: Visit) -> list[tuple[datetime, tuple[int, ...]]]:
+    """The last days, the earliest first, with the number of messages of each of `SERIES`."""
     today = int(visit.house.now() // DAY)
     first = today - _DAYS + 1
     tenants = visit.visitor.tenants
@@ -196,7 +202,7 @@ async def _days(visit: Visit) -> list[tuple[datetime, tuple[int, ...]]]:
 
 
 async def _messages_chart(visit: Visit) -> Response:
-    days = await _days(visit)
+    days = await messages_by_day(visit)
     labels = [format_date(day, SHORT_DAYS[visit.language], locale=visit.language) for day, _ in days]
     series = {
         visit.translate(text): (color, [values[number] for _, values in days])
@@ -207,7 +213,7 @@ async def _messages_chart(visit: Visit) -> Response:
 
 
 async def _products_chart(visit: Visit) -> Response:
-    summary = await _summary(visit)
+    summary = await summary_of(visit)
     bars = {
         name: (charts.REFUSED if late == count else charts.DELAYED if late else charts.TAKEN, count)
         for name, count, late in summary.products

@@ -7,8 +7,9 @@ from starlette.responses import Response
 
 from wehr.ledger.memory import reference
 from wehr.policy import Mode
-from wehr.policy.compliance import MICROSOFT_FLOORS
+from wehr.policy.compliance import MICROSOFT_FLOORS, Floor, Rules
 from wehr.policy.pauses import Pause
+from wehr.policy.scope import Connector, Tenant
 from wehr.web.holding import days_left, tenants_of
 from wehr.web.languages import N_
 from wehr.web.pages import deeds
@@ -29,6 +30,21 @@ MODES: Final[Mapping[str, str]] = {
 }
 
 
+def floors_of(rules: Rules) -> tuple[Floor, ...]:
+    """The floors that the rule goes by: one's own, and those of the preset."""
+    return (*rules.floors, *(MICROSOFT_FLOORS if rules.preset == "exchange-online" else ()))
+
+
+def own_tenants(visit: Visit) -> list[Tenant]:
+    """The configured tenants that the visitor may see."""
+    return [it for it in visit.house.present.policy.tenants if visit.visitor.sees(it.name)]
+
+
+def connectors_of(visit: Visit) -> list[Connector]:
+    """The ways in that the visitor may see."""
+    return [it for it in visit.house.present.policy.connectors if visit.visitor.sees(it.tenant)]
+
+
 async def _policy(visit: Visit) -> Response:
     return await _show(visit)
 
@@ -37,21 +53,18 @@ async def _show(visit: Visit, error: str = "", result: WhatIf | None = None, sta
     present = visit.house.present
     policy = present.policy
     names = dict.fromkeys((policy.ladder, *(rule.use for rule in policy.ladder_rules)))
-    floors = policy.compliance.floors
-    if policy.compliance.preset == "exchange-online":
-        floors = (*floors, *MICROSOFT_FLOORS)
     known, secret = await visit.house.ask(lambda store: (store.pauses(), store.secret))
     now = visit.house.now()
     return await visit.page(
         "policy.html",
         status,
         policy=policy,
-        tenants=[it for it in policy.tenants if visit.visitor.sees(it.name)],
-        connectors=[it for it in policy.connectors if visit.visitor.sees(it.tenant)],
+        tenants=own_tenants(visit),
+        connectors=connectors_of(visit),
         rules=RULES,
         modes=MODES,
         ladders=[policy.named_ladder(name) for name in names],
-        floors=floors,
+        floors=floors_of(policy.compliance),
         products=[product.name for product in present.catalogue.products],
         given=visit.query,
         error=error,

@@ -11,11 +11,13 @@ from wehr.catalogue import links
 from wehr.evidence.build import Build
 from wehr.ledger import Store
 from wehr.ledger.explaining import explain_server
+from wehr.ledger.report import Basis
 from wehr.ledger.rows import Event, ServerRow, SightingRow
 from wehr.ledger.state import DAY
-from wehr.ledger.story import story
+from wehr.ledger.story import Story, story
 from wehr.policy import Holds
 from wehr.policy.clock import stopped
+from wehr.policy.pauses import Pause
 from wehr.policy.scope import Exemption, exemption_stops
 from wehr.web.counts import SERIES
 from wehr.web.holding import days_left
@@ -38,76 +40,89 @@ class Shown(Struct, frozen=True):
     """None if it could not be judged, or was judged in several ways."""
 
 
-class _Known(Struct, frozen=True):
-    """What the store holds of a server."""
+class Standing(Struct, frozen=True):
+    """What is known of a server, and where it stands."""
 
     row: ServerRow
-    events: list[Event]
-    messages: list[SightingRow]
-    holds: Holds
-    """As the store has them: what was done a moment ago may not be in force on this node yet."""
+    story: Story
+    basis: Basis
+    """Its pauses and exemptions are the store's: what was done a moment ago may not be in force here yet."""
+    pauses: list[Pause]
+    """Those of the server or of all of its tenant."""
     exemptions: dict[str, Exemption]
-    """Those of them that fit this server and are the visitor's to see, but for the configuration's; by id."""
+    """Those that fit this server and are the visitor's to see, but for the configuration's; by id."""
     exempt: bool
     """Whether another one leaves the server alone now."""
     secret: bytes
 
 
-async def _known(visit: Visit) -> _Known:
-    ref, policy, visitor = visit.path["ref"], visit.house.present.policy, visit.visitor
-    now = visit.house.now()
+async def standing(visit: Visit, ref: str) -> Standing:
+    """The server of a reference.
 
-    def look_up(store: Store) -> _Known | None:
-        row = store.server(ref)
-        if row is None or row.ref != ref:
-            return None
-        events = store.events(ref=ref, tenants=visitor.tenants, limit=_EVENTS)
-        exemptions = store.exemptions()
-        holds = Holds.of(policy, store.pauses(), tuple(exemptions.values()))
-        stops = {
-            ident: exemption_stops((it,), row.key, row.state.client_ip, row.client_name)
-            for ident, it in exemptions.items()
-        }
-        seen = {ident: it for ident, it in exemptions.items() if stops[ident] and visitor.sees(it.tenant)}
-        exempt = any(stopped(stops[ident], now) for ident in stops.keys() - seen)
-        return _Known(row, events, store.history(ref, limit=_MESSAGES), holds, seen, exempt, store.secret)
-
-    known = await visit.house.ask(look_up)
-    if known is None or not visitor.sees(known.row.key.tenant):
-        raise HTTPException(404)
-    return known
+    Raises:
+        HTTPException: there is none, or not for this visitor (404).
+        LedgerError: the store is away.
+        Busy: too many questions wait already.
+    """
+    house, sees = visit.house, visit.visitor.sees
+    row = await house.ask(lambda store: store.server(ref))
+    if row is None or row.ref != ref or not sees(row.key.tenant):
+        raise HTTPException(404, f"there is no server {ref[:100]!r}")
+    tallies, pauses, exemptions, secret = await house.ask(
+        lambda store: (tuple(store.sums(refs=[ref])), store.pauses(), store.exemptions(), store.secret)
+    )
+    holds = Holds.of(house.present.policy, pauses, tuple(exemptions.values()))
+    basis = replace(house.basis([row.key]), holds=holds)
+    stops = {
+        ident: exemption_stops((it,), row.key, row.state.client_ip, row.client_name)
+        for ident, it in exemptions.items()
+    }
+    seen = {ident: it for ident, it in exemptions.items() if stops[ident] and sees(it.tenant)}
+    return Standing(
+        row,
+        await house.work(lambda: story(row, tallies, basis, secret)),
+        basis,
+        [it for it in pauses if it.tenant == row.key.tenant and it.server in (None, row.key)],
+        seen,
+        any(stopped(stops[ident], basis.now) for ident in stops.keys() - seen),
+        secret,
+    )
 
 
 async def _server(visit: Visit) -> Response:
-    known = await _known(visit)
-    row = known.row
-    basis = replace(visit.house.basis([row.key]), holds=known.holds)
-    tallies = await visit.house.ask(lambda store: tuple(store.sums(refs=[row.ref])))
+    known = await standing(visit, visit.path["ref"])
+    row, basis, tenants = known.row, known.basis, visit.visitor.tenants
+
+    def latest(store: Store) -> tuple[list[Event], list[SightingRow]]:
+        return store.events(ref=row.ref, tenants=tenants, limit=_EVENTS), store.history(
+            row.ref, limit=_MESSAGES
+        )
+
+    events, messages = await visit.house.ask(latest)
     by_hour = await messages_by_hour(visit, row.ref)
-    told = await visit.house.work(lambda: story(row, tallies, basis, known.secret))
     explained = await visit.house.work(lambda: explain_server(row, basis, known.secret))
-    holds = known.holds
     return await visit.page(
         "server.html",
         done=deeds.told(visit),
-        story=told,
+        story=known.story,
         explained=explained,
-        events=known.events,
-        messages=known.messages,
-        builds=_builds(row),
+        events=events,
+        messages=messages,
+        builds=builds_of(row),
         hours={hour: counts for hour, counts in reversed(by_hour.items()) if any(counts)},
         hours_back=len(by_hour),
         series=SERIES,
-        pauses=[it for it in holds.pauses if it.tenant == row.key.tenant and it.server in (None, row.key)],
+        pauses=known.pauses,
         exemptions=known.exemptions,
         exempt=known.exempt,
-        days_left=days_left(visit, holds.pauses, row.key.tenant),
+        days_left=days_left(visit, basis.holds.pauses, row.key.tenant),
         links=links,
         now=basis.now,
     )
 
 
-def _builds(row: ServerRow) -> list[Shown]:
+def builds_of(row: ServerRow) -> list[Shown]:
+    """The builds that it has shown, the highest first; few of them are kept."""
     first_day = row.state.first_seen // DAY
     found = []
     for stamp in row.state.stamps:
