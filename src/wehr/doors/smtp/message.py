@@ -13,9 +13,9 @@ from wehr.doors.smtp.framing import Chunk, Content, Head, Reply
 from wehr.doors.smtp.next_hop import NextHop, NextHopGone
 from wehr.doors.smtp.settings import Timeouts
 from wehr.doors.smtp.stream import HIGH, Stream
-from wehr.doors.wire import MAX_DOMAINS, MAX_TRACE
+from wehr.doors.wire import MAX_DOMAINS
 
-MAX_HEAD: Final = MAX_TRACE
+MAX_HEAD: Final = 128 << 10
 """Bytes of a message that are kept back; a header that is longer is judged by these."""
 
 NO_RECIPIENTS: Final = b"554 5.5.1 No valid recipients\r\n"
