@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wehr.evidence import Confidence, Relation, Session, handover, sighting
-from wehr.evidence.handover_hop import MAX_HOPS
+from wehr.evidence.headers import MAX_FIELDS
 
 DATE = b"; Tue, 3 Nov 2026 10:00:00 +0000"
 
@@ -174,13 +174,6 @@ def test_a_name_nothing_bears_out_is_plausible(name: str, session: Session) -> N
     assert handover([transport(name, ip=ip)], session).confidence is Confidence.PLAUSIBLE
 
 
-@pytest.mark.parametrize("known", [("ex1.corp.local",), (".corp.local",), ("EX1.Corp.Local.",)])
-def test_a_connector_confirms_the_names_it_gives(known: tuple[str, ...]) -> None:
-    """A name that the operator's connector gives the client is confirmed, without any agreement."""
-    found = handover([transport("ex1.corp.local")], Session(client_ip="192.0.2.7"), connector_names=known)
-    assert found.confidence is Confidence.CONFIRMED
-
-
 def test_a_sighting_holds_the_server_by_name_and_network() -> None:
     """A sighting carries time, name, client network, build and evidence; nothing known makes none."""
     found = handover([transport()], CLIENT)
@@ -217,7 +210,7 @@ def test_a_hostile_name_stays_one_harmless_word() -> None:
 def test_work_is_bounded_by_the_hops_looked_at() -> None:
     """Ten thousand fields are no more work than the first few; an Exchange beyond them is not seen."""
     assert handover([PLAIN] * 10_000 + [transport()], CLIENT).relation is Relation.NONE
-    assert handover([PLAIN] * (MAX_HOPS - 1) + [transport()], CLIENT).relation is Relation.BEHIND_RELAY
+    assert handover([PLAIN] * (MAX_FIELDS - 1) + [transport()], CLIENT).relation is Relation.BEHIND_RELAY
 
 
 TRACES = st.lists(

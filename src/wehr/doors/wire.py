@@ -3,12 +3,22 @@
 import re
 from collections.abc import Iterable
 
-MAX_FIELDS = 100
-"""Received fields kept of a message; mail systems themselves take 50 or 100 for a loop."""
-MAX_FIELD = 8 << 10
-"""Bytes kept of one such field."""
-MAX_TRACE = 128 << 10
-"""Bytes kept of all such fields of a message."""
+from wehr.evidence.headers import MAX_FIELDS
+from wehr.evidence.received import MAX_FIELD
+
+__all__ = [
+    "MAX_DOMAINS",
+    "MAX_FIELD",
+    "MAX_FIELDS",
+    "MAX_TRACE",
+    "ProtocolError",
+    "bounded",
+    "refusal",
+    "text",
+]
+
+MAX_TRACE = 32 << 10
+"""Bytes kept of all Received fields of a message; real mail has up to 4,100."""
 MAX_DOMAINS = 1000
 """Recipient domains kept of a message; one with more is accepted, for nobody could say whose it is."""
 

@@ -16,12 +16,13 @@ _DOCUMENTATION = [
 @lru_cache(maxsize=_CACHED)
 def canonical(text: str) -> str:
     """The address as `ipaddress` prints it, IPv4-mapped as IPv4, bare of brackets and zone; "" if none."""
-    address = _parsed(text)
+    address = parsed(text)
     return "" if address is None else str(address)
 
 
 @lru_cache(maxsize=_CACHED)
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+def parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """The address, an IPv4-mapped one as IPv4; brackets and zone are passed over. None if it is none."""
     text = text.strip("[]")
     if text[:5].lower() == "ipv6:":
         text = text[5:]
@@ -35,7 +36,7 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
 @lru_cache(maxsize=_CACHED)
 def is_public(ip: str) -> bool:
     """Whether a peer with this address is on the Internet, rather than inside somebody's network."""
-    address = _parsed(ip)
+    address = parsed(ip)
     if address is None or address.is_multicast:
         return False
     return address.is_global or any(address in network for network in _DOCUMENTATION)
@@ -44,14 +45,14 @@ def is_public(ip: str) -> bool:
 @lru_cache(maxsize=_CACHED)
 def is_loopback(ip: str) -> bool:
     """Whether this address is the host itself."""
-    address = _parsed(ip)
+    address = parsed(ip)
     return address is not None and address.is_loopback
 
 
 @lru_cache(maxsize=_CACHED)
 def names_a_host(ip: str) -> bool:
     """Whether an address tells hosts apart: loopback and link-local ones (every DAG has them) do not."""
-    address = _parsed(ip)
+    address = parsed(ip)
     return address is not None and not (
         address.is_loopback or address.is_link_local or address.is_unspecified
     )
@@ -60,7 +61,7 @@ def names_a_host(ip: str) -> bool:
 @lru_cache(maxsize=_CACHED)
 def client_network(ip: str) -> str:
     """The network that state is kept for: /24 of an IPv4 address, /48 of an IPv6 one; "" if it is neither."""
-    address = _parsed(ip)
+    address = parsed(ip)
     if address is None:
         return ""
     return str(ip_network((address, 24 if address.version == 4 else 48), strict=False))

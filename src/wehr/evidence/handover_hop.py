@@ -19,14 +19,12 @@ from wehr.evidence.address import (
 )
 from wehr.evidence.build import Build
 from wehr.evidence.display import display_line, printable
-from wehr.evidence.own import Own, compile_names, step_over
+from wehr.evidence.headers import MAX_FIELDS
+from wehr.evidence.own import Own, step_over
 from wehr.evidence.received import MAX_FIELD, by_address, stamp_of, stamped_name, unfold
 from wehr.evidence.recognise import recognise
 from wehr.evidence.recognisers import Stamp
 from wehr.evidence.types import Confidence, Handover, Relation, Session, Sighting
-
-MAX_HOPS = 64
-"""Hops that are looked at. RFC 5321 section 6.3 takes more than 100 for a loop; real mail has about 6."""
 
 _NOBODY = Own()
 
@@ -41,12 +39,7 @@ class _Stamped(Struct, frozen=True, gc=False):
     build: Build | None
 
 
-def handover(
-    trace: Sequence[bytes],
-    session: Session,
-    own: Own = _NOBODY,
-    connector_names: tuple[str, ...] = (),
-) -> Handover:
+def handover(trace: Sequence[bytes], session: Session, own: Own = _NOBODY) -> Handover:
     """Tell who handed a message over, by its ``Received`` fields and what is known of the client.
 
     An on-premises Exchange that stamped the handover hop is direct; one that stands deeper is behind a relay,
@@ -56,24 +49,23 @@ def handover(
         trace: the bodies of the ``Received`` fields, top first, as a milter sees them.
         session: the client, as the mail system has verified it.
         own: the receiver's own names, networks and trusted relays.
-        connector_names: names that the operator's connector gives the client; they confirm a stamped name.
 
-    Never raises, whatever the fields hold; no more than `MAX_HOPS` of them are looked at.
+    Never raises, whatever the fields hold; no more than `MAX_FIELDS` of them are looked at.
     """
     start, peer = (0, session)
     if own.names or own.relays:
-        start, peer = step_over(trace[:MAX_HOPS], session, own)
-    hops = trace[start:MAX_HOPS]
+        start, peer = step_over(trace[:MAX_FIELDS], session, own)
+    hops = trace[start:MAX_FIELDS]
     for depth, field in enumerate(hops):
         if _CANDIDATE(field, 0, MAX_FIELD):
             found = _exchange(field)
             if found is not None:
                 found = _lifted(found, hops[depth + 1 :])
-                return _handover(found, start + depth, depth == 0, peer, connector_names)
+                return _handover(found, start + depth, depth == 0, peer)
     if hops:
         found = _read(hops[0])
         if found.software != "unknown":
-            return _handover(found, start, True, peer, connector_names)
+            return _handover(found, start, True, peer)
     return Handover(client_ip=peer.client_ip, client_name=peer.client_name)
 
 
@@ -97,9 +89,7 @@ def sighting(found: Handover, session: Session, at: float) -> Sighting | None:
     )
 
 
-def _handover(
-    found: _Stamped, index: int, direct: bool, peer: Session, connector_names: tuple[str, ...]
-) -> Handover:
+def _handover(found: _Stamped, index: int, direct: bool, peer: Session) -> Handover:
     name = by_name(found.stamp.by)
     return Handover(
         Relation.DIRECT if direct else Relation.BEHIND_RELAY,
@@ -108,7 +98,7 @@ def _handover(
         found.version.decode("latin-1"),
         found.build,
         name,
-        _confidence(name, found.stamp, peer, connector_names) if direct else Confidence.NONE,
+        _confidence(name, found.stamp, peer) if direct else Confidence.NONE,
         display_line(found.line),
         peer.client_ip,
         peer.client_name,
@@ -193,13 +183,12 @@ def _one_host(stamp: Stamp, other: Stamp) -> bool:
     return names_a_host(ip) and ip == by_address(other)
 
 
-def _confidence(name: str, stamp: Stamp, peer: Session, connector_names: tuple[str, ...]) -> Confidence:
-    """Whether the stamped name is borne out by anything that the client showed or the operator said."""
+def _confidence(name: str, stamp: Stamp, peer: Session) -> Confidence:
+    """Whether the stamped name is borne out by anything that the client showed."""
     if (
         same_host(name, peer.client_name)
         or same_host(name, peer.helo)
         or (peer.tls_name and same_host(name, peer.tls_name))
-        or (connector_names and name in compile_names(connector_names))
     ):
         return Confidence.CONFIRMED
     ip = by_address(stamp)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from msgspec import Struct
 
-from wehr.evidence.address import canonical, is_loopback
+from wehr.evidence.address import is_loopback
+from wehr.evidence.lists import Names, Networks
 from wehr.evidence.received import by_address, hop_of, stamp_of, stamped_name, unfold
 from wehr.evidence.types import Session
 
@@ -31,44 +32,6 @@ class Own(Struct, frozen=True):
         Networks([entry for entry in self.relays if "/" in entry])
 
 
-class Names:
-    """Host names and suffixes (``.example.org``), ready for look-up."""
-
-    def __init__(self, entries: Sequence[str]) -> None:
-        names = [entry.strip().lower().rstrip(".") for entry in entries]
-        self._exact = frozenset(name for name in names if name and not name.startswith("."))
-        self._suffixes = tuple(name for name in names if name.startswith("."))
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._exact or name.endswith(self._suffixes)
-
-
-class Networks:
-    """Networks, ready for look-up: one set test for each prefix length in use.
-
-    Raises:
-        ValueError: an entry is no network.
-    """
-
-    def __init__(self, entries: Sequence[str]) -> None:
-        self._bases: dict[tuple[int, int], set[int]] = {}
-        for entry in entries:
-            network = ip_network(entry.strip(), strict=False)
-            shift = network.max_prefixlen - network.prefixlen
-            bases = self._bases.setdefault((network.version, shift), set())
-            bases.add(int(network.network_address) >> shift)
-
-    def __contains__(self, ip: str) -> bool:
-        text = canonical(ip) if self._bases else ""
-        if not text:
-            return False
-        address = ip_address(text)
-        return any(
-            version == address.version and int(address) >> shift in bases
-            for (version, shift), bases in self._bases.items()
-        )
-
-
 class OwnSide:
     """`Own` made ready for look-up; a relay entry that is no network is a name."""
 
@@ -81,13 +44,7 @@ class OwnSide:
 
     def is_relay(self, ip: str, name: str) -> bool:
         """Whether a host, by its address or verified name, is a trusted relay."""
-        return ip in self.relay_networks or name.lower() in self.relay_names
-
-
-@lru_cache(maxsize=64)
-def compile_names(entries: tuple[str, ...]) -> Names:
-    """`Names`, made once for each set of entries."""
-    return Names(entries)
+        return ip in self.relay_networks or name in self.relay_names
 
 
 @lru_cache(maxsize=64)
@@ -115,17 +72,18 @@ def step_over(trace: Sequence[bytes], session: Session, own: Own) -> tuple[int, 
     believed = inside or not ip or ip in side.networks or is_loopback(ip)
     for index, field in enumerate(trace):
         stamp = stamp_of(unfold(field))
-        name = stamped_name(stamp.by).lower()
+        name = stamped_name(stamp.by)
         if not (inside or name in side.names or side.is_relay(by_address(stamp), name)):
             return index, peer
-        hop = hop_of(stamp)
         if not believed:
             continue
+        hop = hop_of(stamp)
         if hop.from_ip and hop.from_ip != peer.client_ip:
             peer = Session(client_ip=hop.from_ip, client_name=hop.from_name, helo=hop.helo)
-        inside = (
+        inside = believed = (
             is_loopback(hop.from_ip)
             or hop.from_ip in side.networks
+            or hop.from_name in side.names
             or side.is_relay(hop.from_ip, hop.from_name)
             or (not hop.from_ip and hop.submission)
         )
