@@ -42,12 +42,14 @@ def browsing(
 
 
 def test_an_empty_house_has_a_page(tmp_path: Path) -> None:
-    """With pictures that are pictures."""
+    """That says what is missing, without empty charts; whoever asks for the pictures gets pictures."""
     with browsing(tmp_path, day=0) as (browser, _):
         answer = browser.get("/")
         pictures = [browser.get(f"/charts/{name}.svg") for name in ("messages", "products")]
 
     assert answer.status_code == 200
+    assert "No mail has shown the version of a server yet." in answer.text
+    assert "/charts/" not in answer.text
     for picture in pictures:
         assert ElementTree.fromstring(picture.content).tag.endswith("svg")  # noqa: S314 - it is our own
 

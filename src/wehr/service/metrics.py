@@ -27,7 +27,7 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 _OF_DOORS: Final[Mapping[str, str]] = {
     "connections": "Connections of mail systems.",
-    "messages": "Questions of a door: each message, and each recipient that is asked about before its message.",
+    "messages": "Questions of a door: each message, and each recipient asked about before its message.",
     "refused_4xx": "Questions that a door answered with a 450.",
     "refused_5xx": "Questions that a door answered with a 550.",
     "protocol_errors": "Connections closed because of what was sent.",
