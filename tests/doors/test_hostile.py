@@ -16,9 +16,12 @@ from recording_gate import RecordingGate
 
 from wehr.doors.door import Door
 from wehr.doors.types import DoorSession, Event, Limits
+from wehr.service.door_settings import Smtp
 from wehr.service.doors import DOORS
 
 CROWD = 500
+STRANGERS = Smtp().max_connections
+DESCRIPTORS = 4 * max(CROWD, STRANGERS) + 200
 NEVER = Limits(idle=3000, sweep=1000)
 """No timer strikes during a test; three sweeps by hand are too long a silence."""
 PATIENT = [name for name, peer in PEERS.items() if peer.patient]
@@ -29,9 +32,9 @@ SWEPT = [name for name in PEERS if name not in PATIENT]
 def _descriptors() -> Iterator[None]:
     """Both ends of a crowd's connections are here."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < 4 * CROWD:
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
         pytest.skip("too few file descriptors")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4 * CROWD), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, DESCRIPTORS), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -338,6 +341,114 @@ def test_a_command_drop_by_drop_is_given_up(patient: Peer) -> None:
         assert await stand.served()
 
     assert set(play(patient, scene).said) == {Event.TIMEOUT}
+
+
+def slow_down() -> None:
+    """What crowds do takes real time, of which so little is to count."""
+    loop = asyncio.get_running_loop()
+    before, start = loop.time, loop.time()
+    loop.time = lambda: start + (before() - start) / 20  # type: ignore[method-assign]
+
+
+async def heard(stand: Stand) -> None:
+    """Whoever is in front of the door is waited for."""
+    await until(
+        lambda: all(one._session and one._session.patience._since for one in stand.door.open)  # type: ignore[attr-defined]
+    )
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_strangers_that_say_nothing_shut_nobody_out(patient: Peer, silent: bool) -> None:
+    """At the default limit: one of them makes way as soon as it is not just far away; drops do not count."""
+
+    async def scene(stand: Stand) -> None:
+        slow_down()
+        await stand.come(STRANGERS, saying=b"" if silent else patient.begun)
+        await heard(stand)
+        assert len(stand.door.open) == STRANGERS
+        assert not await stand.served()
+        pass_time(0.9)
+        if not silent:
+            for sock in stand.crowd:
+                sock.send(patient.more)
+            await settled()
+        pass_time(0.2)
+        for _ in range(3):
+            assert await stand.served()
+        assert (stand.door.counters.overloads, len(stand.door.open)) == (2, STRANGERS - 1)
+        said = [b"421 4.3.2 " in await asyncio.to_thread(_all_of, sock) for sock in stand.crowd]
+        assert sum(said) == 1
+
+    assert set(play(patient, scene, Limits(connections=STRANGERS)).said) == {Event.OVERLOAD}
+
+
+def test_strangers_that_do_not_go_on_with_a_message_shut_nobody_out(patient: Peer) -> None:
+    """At the default limit: they have a little longer, for the message would have to come again."""
+
+    async def scene(stand: Stand) -> None:
+        slow_down()
+        await stand.come(STRANGERS, saying=patient.much[:200])
+        await heard(stand)
+        assert all(one.in_message for one in stand.door.open)
+        pass_time(9)
+        for sock in stand.crowd:
+            sock.send(patient.more)
+        await settled()
+        assert not await stand.served()
+        pass_time(1.1)
+        for _ in range(3):
+            assert await stand.served()
+        assert len(stand.door.open) == STRANGERS - 1
+
+    assert set(play(patient, scene, Limits(connections=STRANGERS)).said) == {Event.OVERLOAD}
+
+
+def test_who_goes_on_makes_no_way(patient: Peer) -> None:
+    """A full door of clients that speak stays theirs."""
+
+    async def scene(stand: Stand) -> None:
+        slow_down()
+        await stand.come(CROWD, saying=patient.asking)
+        for _ in range(3):
+            await heard(stand)
+            pass_time(0.9)
+            assert not await stand.served()
+            for sock in stand.crowd:
+                sock.send(patient.again)
+            await settled()
+        assert len(stand.door.open) == CROWD
+
+    assert set(play(patient, scene, Limits(connections=CROWD)).said) == {Event.OVERLOAD}
+
+
+def test_a_message_drop_by_drop_is_given_up(patient: Peer) -> None:
+    """It has to come at a least rate: a byte now and then holds no place for ever."""
+
+    async def scene(stand: Stand) -> None:
+        await stand.come(CROWD, saying=patient.much[:200])
+        await heard(stand)
+        for _ in range(3):
+            pass_time(90)
+            for sock in stand.crowd:
+                sock.send(patient.more)
+            await settled()
+            await heard(stand)
+            assert await stand.served()
+        assert len(stand.door.open) == CROWD
+        pass_time(40)
+        await until(lambda: not stand.door.open)
+        assert stand.door.counters.timeouts == CROWD
+        assert await stand.served()
+
+    assert set(play(patient, scene).said) == {Event.TIMEOUT}
+
+
+def _all_of(sock: socket.socket) -> bytes:
+    """What has come in."""
+    sock.setblocking(False)
+    with suppress(BlockingIOError):
+        return sock.recv(65_536)
+    return b""
 
 
 def test_a_client_that_never_reads_waits_and_is_given_up(patient: Peer, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Peers of every door, honest and hostile: what one says and hears, and how others begin and go on."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -125,6 +126,8 @@ PEERS = {
         again=post("/v1/decide", {"helo": "x" * 100}),
     ),
     "smtp": _SMTP,
-    "sink": replace(_SMTP, kind=partial(SmtpServer, proxy=sink(lambda: "mx.example.org")), cost=40 << 10),
+    "sink": replace(
+        _SMTP, kind=partial(SmtpServer, proxy=sink(lambda: "mx.example.org", time.time)), cost=40 << 10
+    ),
 }
 """By the name of the door's table in the configuration."""

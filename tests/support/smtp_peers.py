@@ -1,12 +1,12 @@
 """SMTP as strangers speak it: an honest client, and a next hop that takes everything."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from socket import socketpair
 
 from wehr.doors.smtp import Proxy, Tell
-from wehr.doors.smtp.names import look_up_nothing
 from wehr.doors.smtp.settings import NextTls
 
 ENVELOPE = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\n"
@@ -79,6 +79,4 @@ def proxy() -> Proxy:
         await loop.create_connection(NextHop, sock=theirs)
         return await loop.create_connection(new, sock=ours)
 
-    return Proxy(
-        lambda: "mx.example.org", connect, Tell.XCLIENT, next_tls=NextTls.OFF, look_up=look_up_nothing
-    )
+    return Proxy(lambda: "mx.example.org", connect, time.time, Tell.XCLIENT, next_tls=NextTls.OFF)

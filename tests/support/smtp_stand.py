@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 from recording_gate import RecordingGate
 
-from wehr.doors.smtp import Proxy, SmtpServer, Tell, Timeouts
+from wehr.doors.smtp import Proxy, SmtpServer, Tell
 from wehr.doors.smtp.names import NO_NAME, HostName
 from wehr.doors.types import Event, Limits
 
@@ -127,7 +128,11 @@ class NextHop:
             self.slow.wait(60)
             line = reader.readline()
             text += line
-            if not line or (self.hang_up_in == "CONTENT" and len(text) > 100):
+            if (
+                not line
+                or (self.hang_up_in == "CONTENT" and len(text) > 100)
+                or (self.hang_up_in == "END" and line == b".\r\n")
+            ):
                 self.cut_off.append(text)
                 raise ValueError("cut off")
         self.messages.append(text)
@@ -246,7 +251,7 @@ def door(
     async def connect(new: type[asyncio.Protocol]) -> object:
         return await asyncio.get_running_loop().create_connection(new, *next_hop)
 
-    given = {"tell": Tell.XCLIENT, "look_up": named, "timeouts": Timeouts(), **settings}
+    given = {"tell": Tell.XCLIENT, "look_up": named, "clock": time.time, **settings}
     proxy = Proxy(lambda: "proxy.example.org", connect, **given)  # type: ignore[arg-type]
     gate, said = RecordingGate(), list[tuple[Event, str]]()
     loop = new_loop()

@@ -119,20 +119,22 @@ class Door:
             self._on_event(event, text)
 
     def make_room(self) -> bool:
-        """Whether one more connection has room; if need be, the one that has been silent for longest goes.
-
-        Who has said something since the last sweep but one stays.
-        """
+        """Whether one more connection has room; if need be, the one that has been silent for longest goes."""
         if len(self.open) < self.limits.connections:
             return True
-        silent = max(self.open, key=lambda connection: connection.idle_sweeps, default=None)
-        if silent is None or silent.idle_sweeps < 2:
+        silent = self.longest_silent()
+        if silent is None:
             return False
         self.open.discard(silent)
         self.counters.overloads += 1
         self.tell(Event.OVERLOAD, f"hung up on {silent.peer}, silent longest of {self.limits.connections}")
         silent.hang_up()
         return True
+
+    def longest_silent(self) -> Peer | None:
+        """Who has been; nobody who has said something since the last sweep but one."""
+        silent = max(self.open, key=lambda connection: connection.idle_sweeps, default=None)
+        return silent if silent and silent.idle_sweeps >= 2 else None
 
     def hold(self, more: int) -> None:
         """Account for bytes held back; if all are too many, who holds back most goes."""

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from wehr.doors.clients import Terms
-from wehr.evidence.own import Networks
+from wehr.evidence.lists import Networks
+from wehr.policy.scope import spellings
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -221,16 +222,38 @@ class Smtp(Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description="Its name in the certificate; empty: the host of next_hop.")
     ] = ""
     max_connections: Annotated[
-        int, Meta(ge=1, le=100_000, description="Clients at a time; one more is told to come again.")
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Clients at a time; for one more the one silent for longest is told to come again.",
+        ),
     ] = 1000
+    max_per_network: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Of them, those from one network (/24, /48) of the Internet that is not one's own, a "
+            "trusted relay's or a balancer's. 0: no such limit.",
+        ),
+    ] = 100
     idle_timeout: Annotated[
-        int, Meta(ge=10, le=86_400, description="Seconds a client may be silent; RFC 5321 gives it 300.")
+        int,
+        Meta(
+            ge=10,
+            le=86_400,
+            description="Seconds a client may be silent, or fall behind 500 bytes a second in a message; RFC "
+            "5321 gives it 300.",
+        ),
     ] = 300
 
     def __post_init__(self) -> None:
         for address in self.listen:
             split_address(address)
         Networks(self.balancers)
+        for domain in self.domains:
+            spellings(domain)
         if self.listen and not self.next_hop:
             raise ValueError("smtp.listen needs smtp.next_hop")
         if self.next_hop and not self.next_hop.startswith("/"):

@@ -18,6 +18,7 @@ from wehr.doors.smtp import SmtpServer
 from wehr.doors.socketmap import SocketmapServer
 from wehr.doors.types import Event, Limits
 from wehr.service import door_settings as settings
+from wehr.service.clock import Clock
 from wehr.service.config import Config
 from wehr.service.smtp import drain, proxy
 
@@ -44,6 +45,7 @@ async def open_doors(
     closing: AsyncExitStack,
     *,
     trial: Gate,
+    clock: Clock,
     folder: Path,
 ) -> dict[str, Door]:
     """Take questions on the sockets, up to the end of ``closing``; ``warn`` is told of events and details.
@@ -66,7 +68,7 @@ async def open_doors(
         )
         asked = trial if name == "sink" else gate
         door = doors[name] = kind(
-            asked.at(name), limits, partial(_tell, warn, name), **_own(table, asked, folder)
+            asked.at(name), limits, partial(_tell, warn, name), **_own(table, asked, clock, folder)
         )
         for listener in sockets[name]:
             await door.listen_on(listener)
@@ -78,7 +80,7 @@ async def _close(doors: Mapping[str, Door]) -> None:
     await asyncio.gather(*(door.close() for door in doors.values()))
 
 
-def _own(table: object, gate: Gate, folder: Path) -> dict[str, Any]:
+def _own(table: object, gate: Gate, clock: Clock, folder: Path) -> dict[str, Any]:
     """What only one kind of door can be told."""
 
     def host() -> str:
@@ -88,9 +90,9 @@ def _own(table: object, gate: Gate, folder: Path) -> dict[str, Any]:
         case settings.Http():
             return {"tokens": table.tokens, "max_body": table.max_body}
         case settings.Smtp():
-            return {"proxy": proxy(table, host)}
+            return {"proxy": proxy(table, host, lambda: gate.setting.own, clock)}
         case settings.Sink():
-            return {"proxy": drain(table, host, folder)}
+            return {"proxy": drain(table, host, clock, folder)}
     return {}
 
 

@@ -218,6 +218,7 @@ class Service:
         self.doors = await open_doors(
             *(self.config, self.gate, sockets, self._warn_of, self._closing),
             trial=self.trial,
+            clock=self.clock,
             folder=self.folder.path,
         )
         if sockets.get(WEB) or sockets.get(PUBLIC):

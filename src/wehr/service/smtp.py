@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +11,15 @@ import msgspec
 
 from wehr.doors.gate import Gate, Setting
 from wehr.doors.smtp import Certificate, NextTls, Proxy, Tell, Timeouts, sink
-from wehr.doors.smtp.names import look_up, look_up_nothing
-from wehr.evidence.own import Networks
+from wehr.doors.smtp.names import Names, look_up_nothing
+from wehr.evidence.address import is_public
+from wehr.evidence.lists import Networks
+from wehr.evidence.own import Own, OwnSide
 from wehr.ledger import Entry, Ledger
 from wehr.policy.ladder import Stage
 from wehr.policy.replies import Texts
 from wehr.policy.types import Mode
+from wehr.service.clock import Clock
 from wehr.service.door_settings import Sink, Smtp, split_address
 from wehr.service.state_folder import StartError
 
@@ -27,8 +30,11 @@ _TEXTS: Final = Texts(
 )
 
 
-def proxy(table: Smtp, host: Callable[[], str]) -> Proxy:
-    """The proxy; ``host`` tells our own name.
+_side = lru_cache(maxsize=1)(OwnSide)
+
+
+def proxy(table: Smtp, host: Callable[[], str], own: Callable[[], Own], clock: Clock) -> Proxy:
+    """The proxy; ``host`` tells our own name, ``own`` our networks.
 
     Raises:
         StartError: a certificate cannot be used.
@@ -44,9 +50,15 @@ def proxy(table: Smtp, host: Callable[[], str]) -> Proxy:
     else:
         name, port = split_address(table.next_hop)
         connect = partial(_connect_tcp, name, port)
+
+    def stranger(address: str) -> bool:
+        side = _side(own())
+        return is_public(address) and address not in side.networks and not side.is_relay(address, "")
+
     return Proxy(
         host,
         connect,
+        clock,
         tell=Tell(table.tell_client),
         domains=table.domains,
         balancers=Networks(table.balancers),
@@ -56,14 +68,16 @@ def proxy(table: Smtp, host: Callable[[], str]) -> Proxy:
         next_context=context,
         next_name=table.next_hop_name or name,
         early=table.refuse_early,
-        look_up=look_up if table.look_up_names else look_up_nothing,
+        look_up=Names(clock).look_up if table.look_up_names else look_up_nothing,
         timeouts=Timeouts(command=table.idle_timeout, content=table.idle_timeout),
+        per_network=table.max_per_network,
+        stranger=stranger,
     )
 
 
-def drain(table: Sink, host: Callable[[], str], folder: Path) -> Proxy:
+def drain(table: Sink, host: Callable[[], str], clock: Clock, folder: Path) -> Proxy:
     """The sink; ``folder`` is what a relative Maildir is inside."""
-    made = sink(host, folder / table.maildir if table.maildir else None)
+    made = sink(host, clock, folder / table.maildir if table.maildir else None)
     timeouts = Timeouts(command=table.idle_timeout, content=table.idle_timeout)
     return msgspec.structs.replace(made, timeouts=timeouts)
 
@@ -92,7 +106,7 @@ async def _connect_unix(path: str, new: Callable[[], asyncio.Protocol]) -> objec
 def trial_gate(
     setting: Setting,
     secret: bytes,
-    clock: Callable[[], float],
+    clock: Clock,
     record: Callable[[Entry], None],
     on_error: Callable[[Exception], None],
 ) -> Gate:

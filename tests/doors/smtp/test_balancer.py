@@ -15,7 +15,7 @@ from wehr.doors.smtp.next_hop import Client as Facts
 from wehr.doors.smtp.next_hop import proxy_header
 from wehr.doors.smtp.stream import Gone, Stream
 from wehr.doors.types import Event
-from wehr.evidence.own import Networks
+from wehr.evidence.lists import Networks
 
 BALANCER = "127.8.0.1"
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"

@@ -81,6 +81,16 @@ def test_only_recipients_in_ones_own_domains_are_taken(mailbox: bytes, taken: bo
     assert ours(b"RCPT TO:<" + mailbox + b"> NOTIFY=NEVER\r\n") is taken
 
 
+@pytest.mark.parametrize("domain", ["bücher.example", "xn--bcher-kva.example", "BÜCHER.Example."])
+def test_a_domain_is_known_in_either_spelling(domain: str) -> None:
+    """In A-labels (RFC 5890), and in U-labels as a client with SMTPUTF8 may write it (RFC 6531)."""
+    ours, below = commands.is_for((domain,)), commands.is_for((f".{domain}",))
+    for name in ("xn--bcher-kva.example", "bücher.example", "Bücher.EXAMPLE"):
+        assert ours(f"RCPT TO:<b@{name}>\r\n".encode())
+        assert below(f"RCPT TO:<b@mx.{name}>\r\n".encode())
+        assert not ours(f"RCPT TO:<b@mx.{name}>\r\n".encode())
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -2,9 +2,12 @@
 
 import socket
 from email import message_from_bytes
+from pathlib import Path
 
 import pytest
-from smtp_stand import EHLO, TRACE, Client, Stand, stand
+from postfix import free_port
+from running import receiver
+from smtp_stand import EHLO, TRACE, Client, NextHop, Stand, stand
 
 from wehr.doors.smtp import Tell
 from wehr.doors.smtp.names import HostName
@@ -118,6 +121,23 @@ def test_by_received_the_message_begins_with_a_field_of_ours(chunked: bool) -> N
         assert field.endswith("; Mon, 21 Sep 2026 14:13:20 +0000")
         assert len(scene.gate.asked[0][1]) == 1
         assert client.say(b"RCPT TO:<c@example.com>") == b"550 5.7.1 Relaying denied\r\n"
+
+
+def test_the_field_bears_the_services_time(tmp_path: Path) -> None:
+    """Wehr has one clock, by which it also decides."""
+    hop, port = NextHop(), free_port()
+    table = (
+        f'smtp = {{ listen = ["127.0.0.1:{port}"], next_hop = "127.0.0.1:{hop.port}", '
+        'tell_client = "received", domains = ["example.org"], look_up_names = false }'
+    )
+    with receiver(tmp_path, 1_790_000_000, "report", table):
+        client = Client(port)
+        client.begin()
+        client.say(b"DATA")
+        assert client.say(TEXT + b".").startswith(b"250 ")
+        client.close()
+    hop.close()
+    assert b"\r\n\tMon, 21 Sep 2026 14:13:20 +0000\r\n" in hop.messages[0]
 
 
 def test_whoever_hides_the_client_takes_no_mail_for_others() -> None:

@@ -163,7 +163,7 @@ def test_what_the_next_hop_refuses_is_refused_in_its_words(scene: Stand, verb: s
     scene.hop.replies[verb] = words
     if verb == "END":
         client.say(b"DATA")
-        assert client.say(TEXT + b".") == words.replace(b" \r\n", b" \r\n")
+        assert client.say(TEXT + b".") == words
     else:
         assert client.say(verb.encode() + b" x") == words
 
@@ -348,14 +348,12 @@ def test_with_the_next_hop_away_the_client_comes_again() -> None:
         assert scene.server.counters.next_hop_errors == 1
 
 
-@pytest.mark.parametrize("moment", ["RCPT", "DATA", "CONTENT", "EHLO", "."])
+@pytest.mark.parametrize("moment", ["RCPT", "DATA", "CONTENT", "EHLO", "END"])
 def test_a_next_hop_that_dies_loses_no_message(scene: Stand, moment: str) -> None:
     """Whenever it does: the client gets a 421, and there is no half message."""
     client = scene.connect()
     client.begin()
     scene.hop.hang_up_in = moment
-    if moment == ".":
-        scene.hop.hang_up_in = "CONTENT"
     if moment in ("RCPT", "EHLO"):
         assert client.say(moment.encode() + b" TO:<c@example.org>").startswith(b"421 ")
     else:
@@ -510,7 +508,7 @@ def test_a_long_message_waits_for_a_slow_next_hop(scene: Stand) -> None:
 
 def test_a_proxy_tells_by_xclient_unless_told_otherwise() -> None:
     """The one way by which the next hop decides as though there was no proxy."""
-    assert Proxy(str, None).tell is Tell.XCLIENT  # type: ignore[arg-type]
+    assert Proxy(str, None, None).tell is Tell.XCLIENT  # type: ignore[arg-type]
 
 
 @settings(max_examples=25)

@@ -6,6 +6,8 @@ import pytest
 from smtp_stand import certificates
 
 from wehr.doors.smtp import NextTls, Tell
+from wehr.evidence.own import Own
+from wehr.service.clock import system_clock
 from wehr.service.config import ConfigError, parse
 from wehr.service.smtp import proxy
 from wehr.service.state_folder import StartError
@@ -22,6 +24,7 @@ BASE = 'listen = ["127.0.0.1:2525"]\nnext_hop = "192.0.2.1:25"\n'
         (BASE + 'tell_client = "received"', "may let everybody relay: name smtp.domains"),
         (BASE + 'tell_client = "xforward"', "may let everybody relay: name smtp.domains"),
         (BASE + 'tell_client = "nothing"', "tell_client"),
+        (BASE + 'domains = ["exa mple.örg"]', "is no domain"),
         (BASE + "tls_required = true", "need smtp.certificate"),
         ('next_hop = "/run/mx"\nnext_hop_tls = "verified"', "needs smtp.next_hop_name"),
     ],
@@ -38,7 +41,7 @@ def test_a_certificate_that_cannot_be_used_stops_the_start(tmp_path: Path) -> No
     for name in ("missing.pem", "broken.pem"):
         config = parse(f'[smtp]\n{BASE}certificate = "{tmp_path / name}"\n', "wehr.toml")
         with pytest.raises(StartError, match="cannot be used"):
-            proxy(config.smtp, str)
+            proxy(config.smtp, str, Own, system_clock)
 
 
 def test_everything_that_is_set_is_used() -> None:
@@ -61,13 +64,26 @@ def test_everything_that_is_set_is_used() -> None:
         """,
         "wehr.toml",
     )
-    made = proxy(config.smtp, lambda: config.name)
+    made = proxy(config.smtp, lambda: config.name, Own, system_clock)
     assert (made.host(), made.tell, made.domains) == ("proxy.example.org", Tell.XFORWARD, ("example.org",))
     assert made.certificate
     assert made.tls_required
     assert (made.next_tls, made.next_name) == (NextTls.VERIFIED, "192.0.2.1")
     assert made.next_context
     assert (made.timeouts.command, made.timeouts.content) == (77, 77)
+
+
+def test_a_stranger_is_on_the_internet_and_not_known() -> None:
+    """Neither in a private network nor in one's own, nor a trusted relay; a reload may change that."""
+    own = [Own()]
+    config = parse(f"[smtp]\n{BASE}max_per_network = 7\n", "wehr.toml")
+    made = proxy(config.smtp, str, lambda: own[0], system_clock)
+    assert made.per_network == 7
+    known = ("203.0.113.9", "198.51.100.9", "2001:db8::9")
+    assert all(made.stranger(address) for address in known)
+    own[0] = Own(networks=("203.0.113.0/24", "2001:db8::/32"), relays=("198.51.100.9", "mx.example.net"))
+    assert not any(made.stranger(address) for address in (*known, "10.1.2.3", "127.0.0.2", "fd00::1", ""))
+    assert made.stranger("198.51.100.10")
 
 
 def test_without_an_address_both_are_closed() -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct
 
 from wehr.doors.smtp.framing import Reply
+from wehr.evidence.lists import Names
+from wehr.policy.scope import spellings
 
 MAX_COMMAND = 12_288 + 2
 """Bytes of a line: RFC 5321 asks for 512, SMTPUTF8, DSN and others for more on top, RFC 4954 for this."""
@@ -121,8 +123,11 @@ def is_for(domains: Iterable[str]) -> Callable[[bytes], bool]:
 
     A local part that could route on (``user%other.example``, a quoted one, a source route) is not: the next
     hop may read it so. ``<postmaster>`` is everybody's (RFC 5321 section 4.5.1).
+
+    Raises:
+        ValueError: what is named as a domain is none.
     """
-    wanted = {domain.lower() for domain in domains}
+    wanted = Names([spelling for domain in domains for spelling in spellings(domain)])
 
     def ours(line: bytes) -> bool:
         mailbox = recipient(line)
@@ -132,13 +137,6 @@ def is_for(domains: Iterable[str]) -> Callable[[bytes], bool]:
         domain = domain_of(mailbox)
         if not domain:
             return mailbox.lower() == b"postmaster"
-        if _ROUTED.search(local):
-            return False
-        above = domain
-        while above:
-            if (above if above == domain else f".{above}") in wanted:
-                return True
-            _, _, above = above.partition(".")
-        return False
+        return not _ROUTED.search(local) and domain in wanted
 
     return ours

@@ -4,14 +4,13 @@ Its header is kept back until it is judged. At most that and two buffers' worth 
 slow slows down who sends.
 """
 
-import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from wehr.doors.smtp.framing import Chunk, Content, Head, Reply
 from wehr.doors.smtp.next_hop import NextHop, NextHopGone
-from wehr.doors.smtp.settings import Timeouts
+from wehr.doors.smtp.patience import Patience
 from wehr.doors.smtp.stream import HIGH, Stream
 from wehr.doors.wire import MAX_DOMAINS
 
@@ -27,14 +26,14 @@ class Message:
     """A message whose sender the next hop has taken.
 
     What takes some of it returns the reply to it, and raises `NextHopGone` (when the client has sent what it
-    was about to), `Gone` if the client hangs up, TimeoutError if it sends nothing.
+    was about to), `Gone` if the client hangs up, TimeoutError if it sends too little.
     """
 
     def __init__(
         self,
         stream: Stream,
         hop: NextHop,
-        patience: Timeouts,
+        patience: Patience,
         judge: Callable[[bytes, tuple[str, ...]], bytes],
         stamp: Callable[[], bytes],
     ) -> None:
@@ -43,7 +42,7 @@ class Message:
         Args:
             stream: the client.
             hop: the next hop.
-            patience: how long either may take.
+            patience: that with the client, and the times of either.
             judge: from header and recipients' domains to the line that refuses it, or b"".
             stamp: the field of ours that it is to begin with, or b"".
         """
@@ -60,6 +59,7 @@ class Message:
         self._stream = stream
         self._hop = hop
         self._patience = patience
+        self._times = patience.times
         self._judge = judge
         self._stamp = stamp
         self._judged = False
@@ -87,25 +87,25 @@ class Message:
         return reply
 
     async def _send(self, content: Content) -> bytes:
-        hop, patience = self._hop, self._patience
+        hop, times = self._hop, self._times
         try:
-            reply = await hop.ask(b"DATA\r\n", patience.data)
+            reply = await hop.ask(b"DATA\r\n", times.data)
             if reply.code != 354:
                 await self._withdraw()
                 return reply.raw if reply.code >= 400 else _ODD
             hop.write(self._stamp() + self._head.text)
             while not (content.ended or content.forged):
-                await hop.drained(patience.block)
+                await hop.drained(times.block)
                 hop.write(content.feed(await self._some()))
             if content.forged:
                 hop.abort()  # without the final dot it has no message
                 return _FORGED
-            await hop.drained(patience.block)
-            return (await hop.ask(b".\r\n", patience.end)).raw
+            await hop.drained(times.block)
+            return (await hop.ask(b".\r\n", times.end)).raw
         except NextHopGone:
             hop.abort()
             await self._skip(content)
-            reply = await hop.reply(patience.reply)  # what it said before it went, if anything
+            reply = await hop.reply(times.reply)  # what it said before it went, if anything
             if reply.code < 400:
                 raise
             return reply.raw
@@ -140,15 +140,15 @@ class Message:
         return reply.raw
 
     async def _send_chunk(self, chunk: Chunk, first: bytes, added: int, left: int) -> Reply:
-        hop, patience = self._hop, self._patience
+        hop, times = self._hop, self._times
         try:
             hop.write(b"BDAT %d%s\r\n" % (chunk.size + added, b" LAST" if chunk.last else b"") + first)
             while left:
                 piece = await self._some(left)
                 left -= len(piece)
                 hop.write(piece)
-                await hop.drained(patience.block)
-            return await hop.reply(patience.end)
+                await hop.drained(times.block)
+            return await hop.reply(times.end)
         except NextHopGone:
             hop.abort()
             await self._skip_bytes(left)
@@ -162,12 +162,11 @@ class Message:
     async def _withdraw(self) -> None:
         """Have the next hop forget the envelope; if it is gone, the next command will tell."""
         with suppress(NextHopGone):
-            if not (await self._hop.ask(b"RSET\r\n", self._patience.reply)).good:
+            if not (await self._hop.ask(b"RSET\r\n", self._times.reply)).good:
                 self._hop.abort()
 
     async def _some(self, most: int = HIGH) -> bytes:
-        async with asyncio.timeout(self._patience.content):
-            return await self._stream.some(min(most, HIGH))
+        return await self._patience.for_content(self._stream.some(min(most, HIGH)))
 
     async def _skip(self, content: Content) -> None:
         while not content.ended:

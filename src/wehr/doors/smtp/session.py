@@ -22,6 +22,7 @@ from wehr.doors.smtp.commands import Command
 from wehr.doors.smtp.framing import Chunk, Reply
 from wehr.doors.smtp.message import NO_RECIPIENTS, Message
 from wehr.doors.smtp.next_hop import Client, NextHop, NextHopGone, open_next_hop, xforward
+from wehr.doors.smtp.patience import Patience
 from wehr.doors.smtp.settings import Proxy, Tell
 from wehr.doors.smtp.stream import Gone, LineTooLong, Stream
 from wehr.evidence.types import Session
@@ -77,6 +78,7 @@ class ProxySession:
         self._decide = decide
         self._decide_early = decide_early
         self._complain = complain
+        self.patience = Patience(proxy.timeouts)
         self._ours = commands.is_for(proxy.domains) if proxy.domains else None
         self._messages = 0
         self._helo = ""
@@ -126,6 +128,8 @@ class ProxySession:
             raise
         except Gone:
             pass
+        finally:
+            self._message = None  # they hold each other, and up to 128 KiB, until the collector comes
 
     async def _converse(self) -> None:
         while not self._done:
@@ -156,8 +160,7 @@ class ProxySession:
         hop.on_word = self._stream.interrupt
         try:
             if hop.quiet:
-                async with asyncio.timeout(self._proxy.timeouts.command):
-                    return await self._line()
+                return await self.patience.for_command(self._line())
         except InterruptedError:
             pass
         finally:
@@ -222,8 +225,7 @@ class ProxySession:
         return await self._next.ask(line, self._proxy.timeouts.reply)
 
     async def _drained(self) -> None:
-        async with asyncio.timeout(self._proxy.timeouts.content):
-            await self._stream.drain()
+        await self.patience.for_reader(self._stream.drain())
 
     def _learn(self, command: Command, reply: Reply) -> None:
         """What a reply of the next hop means for us."""
@@ -286,8 +288,7 @@ class ProxySession:
         reply = await self._ask(line)
         while reply.code == 334:
             self._stream.write(reply.raw)
-            async with asyncio.timeout(self._proxy.timeouts.command):
-                answer = await self._line()
+            answer = await self.patience.for_command(self._line())
             broken = answer.wrong in (commands.TOO_LONG, commands.CUT_OFF, commands.BARE)
             reply = await self._ask(b"*\r\n" if broken else answer.line)  # an asterisk ends it
         self._authenticated |= reply.code == 235
@@ -323,7 +324,8 @@ class ProxySession:
 
     def _new_message(self) -> Message:
         self._messages += 1
-        return Message(self._stream, self._next, self._proxy.timeouts, self._judge, self._stamp)
+        self.patience.renew()
+        return Message(self._stream, self._next, self.patience, self._judge, self._stamp)
 
     def _judge(self, header: bytes, domains: tuple[str, ...]) -> bytes:
         """The line to refuse a message with, or b""."""

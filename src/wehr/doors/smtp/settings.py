@@ -1,16 +1,16 @@
 """What the proxy goes by."""
 
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 
 from msgspec import Struct
 
-from wehr.doors.smtp.names import HostName, look_up
+from wehr.doors.smtp.names import HostName, look_up_nothing
 from wehr.doors.smtp.stream import Stream
-from wehr.evidence.own import Networks
+from wehr.evidence.address import is_public
+from wehr.evidence.lists import Networks
 
 
 class Tell(StrEnum):
@@ -51,7 +51,7 @@ class Timeouts(Struct, frozen=True):
     command: float = 300
     """For a client's next command."""
     content: float = 300
-    """For more of a message."""
+    """For more of a message, and to read an answer; see `wehr.doors.smtp.patience`."""
     connect: float = 30
     reply: float = 300
     data: float = 120
@@ -105,6 +105,8 @@ class Proxy(Struct, frozen=True):
     """Tells our own name, as the next hop and the client are told it; a reload may change it."""
     connect: Callable[[Callable[[], Stream]], Awaitable[object]]
     """Connects the stream that it is given with the next hop; raises OSError."""
+    clock: Callable[[], float]
+    """UTC seconds since 1970."""
     tell: Tell = Tell.XCLIENT
     domains: tuple[str, ...] = ()
     """Recipients that are taken at all; empty: the next hop decides alone."""
@@ -119,6 +121,8 @@ class Proxy(Struct, frozen=True):
     """What connectors know this door by; empty: the port."""
     early: bool = False
     """Whether RCPT may be refused, from what is remembered of the client; see `wehr.doors.early`."""
-    look_up: Callable[[str], Awaitable[HostName]] = look_up
+    look_up: Callable[[str], Awaitable[HostName]] = look_up_nothing
     timeouts: Timeouts = Timeouts()
-    clock: Callable[[], float] = time.time
+    per_network: int = 0
+    """Clients at a time from one /24 or /48 of ``strangers``; 0: as many as there is room for."""
+    stranger: Callable[[str], bool] = is_public

@@ -10,7 +10,6 @@ from typing import Final
 from aiosmtpd.handlers import Mailbox, Sink
 from aiosmtpd.smtp import SMTP
 
-from wehr.doors.smtp.names import look_up_nothing
 from wehr.doors.smtp.settings import NextTls, Proxy, Tell
 from wehr.doors.smtp.stream import Stream
 
@@ -20,7 +19,7 @@ SINK = "sink"
 """What connectors know it by."""
 
 
-def sink(host: Callable[[], str], maildir: Path | None = None) -> Proxy:
+def sink(host: Callable[[], str], clock: Callable[[], float], maildir: Path | None = None) -> Proxy:
     """A proxy whose next hop is inside this process, and drops what it takes, or keeps it in a Maildir."""
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     handler = Mailbox(maildir) if maildir else Sink()
@@ -37,4 +36,4 @@ def sink(host: Callable[[], str], maildir: Path | None = None) -> Proxy:
         await loop.create_connection(server, sock=theirs)
         return await loop.create_connection(new, sock=ours)
 
-    return Proxy(host, connect, Tell.NOTHING, next_tls=NextTls.OFF, listener=SINK, look_up=look_up_nothing)
+    return Proxy(host, connect, clock, Tell.NOTHING, next_tls=NextTls.OFF, listener=SINK)
