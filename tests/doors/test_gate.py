@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wehr.catalogue import load
 from wehr.doors.gate import Gate, Setting
-from wehr.evidence import Own, Session, split_headers
+from wehr.evidence import Confidence, Own, Session, split_headers
 from wehr.ledger import Entry, Ledger
 from wehr.policy import Action, Holds, Policy, Reason, ServerKey
 from wehr.policy.pauses import Pause
@@ -99,6 +99,19 @@ def test_mail_of_systems_that_are_not_in_the_catalogue_is_counted_and_not_kept()
     assert sum(rig.gate.counts.values()) == 4
 
 
+def test_no_trace_is_told_from_one_of_software_that_is_not_known() -> None:
+    """The metric shows which: traceless mail is rare, that of other systems is most of all."""
+    rig = Rig()
+
+    for headers in (messages.untraced(), messages.unknown(), messages.postfix()):
+        rig.ask(split_headers(headers.encode()))
+
+    assert rig.gate.counts == {
+        (Action.ACCEPT, Reason.NO_TRACE): 1,
+        (Action.ACCEPT, Reason.OTHER_SOFTWARE): 2,
+    }
+
+
 def test_an_error_accepts_the_message_and_is_told() -> None:
     """A journal that cannot be written costs no mail."""
     rig = Rig()
@@ -156,6 +169,27 @@ def test_behind_a_trusted_relay_the_server_before_it_is_judged() -> None:
     assert answer is not None
     assert answer.startswith("550 5.7.230 ")
     assert rig.entries[-1].key.network == "203.0.113.0/24"
+
+
+def test_what_a_relay_shows_of_itself_confirms_nobody_behind_it() -> None:
+    """A connector goes by the host before the relay, not by the relay's certificate, HELO or name."""
+    relay = Session(
+        client_ip="192.0.2.25",
+        client_name="gateway.example.org",
+        helo="gateway.example.org",
+        tls_name="gateway.example.org",
+    )
+    hop = (
+        b"from x (unknown [203.0.113.9]) by gateway.example.org (Postfix) with ESMTPS id 4Y;"
+        b" Mon, 12 Oct 2026 09:00:00 +0000"
+    )
+    connector = {"name": "gateway", "tls_names": ["gateway.example.org"]}
+    rig = Rig({"connectors": [connector]}, own=Own(relays=("192.0.2.25",)))
+
+    rig.ask([hop, *OUTDATED], relay)
+
+    [entry] = rig.entries
+    assert (entry.sighting.client_ip, entry.sighting.confidence) == ("203.0.113.9", Confidence.PLAUSIBLE)
 
 
 def test_only_what_all_tenants_would_refuse_is_refused() -> None:

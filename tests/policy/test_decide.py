@@ -72,7 +72,6 @@ def test_report_mode_refuses_nothing_and_tells_what_would_be():
     [
         (Reason.AUTHENTICATED, {"scope": Scope(mode=Mode.ENFORCE, skip=Reason.AUTHENTICATED)}),
         (Reason.OFF, {"scope": Scope(mode=Mode.OFF, skip=Reason.OFF)}),
-        (Reason.NO_TRACE, {"seen": sighting(None, relation=Relation.NONE, line="", software="unknown")}),
         (Reason.OTHER_SOFTWARE, {"seen": sighting(None, relation=Relation.NONE, software="unknown")}),
         (Reason.OTHER_SOFTWARE, {"seen": sighting(None, software="postfix")}),
         (Reason.EXCHANGE_ONLINE, {"seen": sighting("15.20.1.1", software="exchange-online")}),
@@ -109,10 +108,11 @@ def test_an_exchange_without_a_readable_build_is_let_through():
 
 
 def test_a_message_without_a_sighting_is_let_through():
-    """Nothing was seen at all."""
-    decision = decide(None, None, None, None, scope=ENFORCE, policy=Policy(), key=KEY, now=START)
+    """Nothing was seen at all, or a trace that tells of no software that is known."""
+    facts = {"scope": ENFORCE, "policy": Policy(), "key": KEY, "now": START}
 
-    assert decision.reason is Reason.NO_TRACE
+    assert decide(None, None, None, None, **facts).reason is Reason.NO_TRACE
+    assert decide(None, None, None, None, **facts, traced=True).reason is Reason.OTHER_SOFTWARE
 
 
 def test_what_the_stamp_does_not_show_convicts_nobody():

@@ -9,7 +9,7 @@ from wehr.evidence.types import Session
 from wehr.policy import Action, Decision, Holds, Policy, Scope, decide, mildest
 from wehr.policy.clock import merged
 from wehr.policy.ladder import PRESETS, Ladder, Stage, carry_over
-from wehr.policy.pauses import Pause, cancel, extend, granted, request, stops
+from wehr.policy.pauses import Pause, cancel, extend, granted, request
 from wehr.policy.scope import Connector, Exemption, Scoping, exemption_stops
 from wehr.policy.selection import LadderRule
 from wehr.policy.timeline import dates, timeline
@@ -105,7 +105,7 @@ def test_another_tenants_pause_before_ones_own_hides_it_not():
     theirs, ours = Pause("a", "other", START, 3, START - 1), Pause("b", "default", START, 30, START)
 
     assert [pause.id for pause, _, _ in granted((theirs, ours), "default")] == ["b"]
-    [stop] = stops((theirs, ours), SERVER, 5)
+    [stop] = Holds((theirs, ours), quota=5).stops(SERVER)
     assert stop == Stop(START, (START // DAY + 5) * DAY, Reason.PAUSED)
 
 

@@ -11,12 +11,12 @@ from policy_cases import DAY, KEY, START, assessment, sighting
 
 from wehr.catalogue.types import State
 from wehr.ledger import Ledger
-from wehr.policy import Action, Mode, Policy, Reason, Scope, ServerKey, complies, decide, reply
+from wehr.policy import Action, Holds, Mode, Policy, Reason, Scope, ServerKey, complies, decide, reply
 from wehr.policy.clock import stopped
 from wehr.policy.compliance import Floor, Rules
 from wehr.policy.ladder import PRESETS, stage_at
-from wehr.policy.pauses import Pause, cancel, request, stops
-from wehr.policy.scope import Exemption, exemption_stops
+from wehr.policy.pauses import Pause, cancel, request
+from wehr.policy.scope import Exemption
 from wehr.policy.selection import LadderRule
 
 BUILDS = {
@@ -109,7 +109,7 @@ class History(RuleBasedStateMachine):
 
     def stops(self, server):
         """What stops this server's clock, as a node would put it together."""
-        return stops(self.pauses, server) + exemption_stops(self.policy.exemptions, server)
+        return Holds.of(self.policy, self.pauses, ()).stops(server)
 
     def decide(self, server, build, now, scope=ENFORCE):
         """The decision, from what the ledger remembers."""

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from policy_cases import DAY, SERVER
 
-from wehr.policy.pauses import Pause, QuotaExceeded, cancel, extend, granted, request, stops, used
+from wehr.policy import Holds
+from wehr.policy.pauses import Pause, QuotaExceeded, cancel, extend, granted, request, used
 from wehr.policy.types import Reason, ServerKey, Stop
 
 
@@ -38,8 +39,8 @@ def test_a_pause_stops_the_clock_of_all_the_tenants_servers():
     held = (pause(NOON, 3),)
     other = ServerKey("north", SERVER.name, SERVER.network)
 
-    assert stops(held, SERVER) == (Stop(NOON, at(3, 13), Reason.PAUSED),)
-    assert stops(held, other) == ()
+    assert Holds(held).stops(SERVER) == (Stop(NOON, at(3, 13), Reason.PAUSED),)
+    assert Holds(held).stops(other) == ()
 
 
 def test_a_servers_pause_stops_its_clock_alone():
@@ -47,8 +48,8 @@ def test_a_servers_pause_stops_its_clock_alone():
     other = ServerKey("default", "other.example", SERVER.network)
     held = (pause(NOON, 3, server=other),)
 
-    assert stops(held, SERVER) == ()
-    assert len(stops(held, other)) == 1
+    assert Holds(held).stops(SERVER) == ()
+    assert len(Holds(held).stops(other)) == 1
     assert used(held, "default", 2026) == 3
 
 
@@ -66,7 +67,7 @@ def test_cancelling_gives_back_the_days_not_started():
     held = cancel((pause(NOON, 30),), "p1", morning)
 
     assert used(held, "default", 2026) == 2
-    assert stops(held, SERVER) == (Stop(NOON, morning, Reason.PAUSED),)
+    assert Holds(held).stops(SERVER) == (Stop(NOON, morning, Reason.PAUSED),)
 
 
 def test_a_pause_cancelled_before_it_begins_costs_nothing():
@@ -74,7 +75,7 @@ def test_a_pause_cancelled_before_it_begins_costs_nothing():
     held = cancel((pause(at(6, 1), 30),), "p1", NOON)
 
     assert used(held, "default", 2026) == 0
-    assert stops(held, SERVER) == ()
+    assert Holds(held).stops(SERVER) == ()
 
 
 def test_each_calendar_year_has_its_own_quota():

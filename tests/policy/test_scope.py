@@ -1,9 +1,12 @@
 """Scope: tenants, connectors and exemptions; what fits whom."""
 
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from policy_cases import SERVER
 
 from wehr.evidence.types import Session
@@ -148,6 +151,56 @@ def test_the_first_connector_that_fits_counts_and_its_mode_goes_first():
 
     assert first == (Scope("north", Mode.REPORT, "one"),)
     assert second == (Scope("south", Mode.ENFORCE, "two"),)
+
+
+NETWORKS = st.lists(
+    st.sampled_from(["192.0.2.0/24", "192.0.2.9", "2001:db8::/32", "198.51.100.0/24"]), max_size=2
+)
+HOSTS = st.sampled_from(["", "mx.example", "MX.example.", "a.mx.example", "xmx.example"])
+LISTED = st.lists(st.sampled_from(["mx.example", ".mx.example", ".Example.", "other.example"]), max_size=2)
+CONNECTORS = st.lists(
+    st.builds(
+        lambda *listed: Connector("", "", None, *map(tuple, listed)),
+        NETWORKS,
+        LISTED,
+        LISTED,
+        st.lists(st.sampled_from(["mx", "hybrid"]), max_size=1),
+    ),
+    max_size=6,
+)
+SESSIONS = st.builds(
+    Session,
+    client_ip=st.sampled_from(["", "192.0.2.9", "192.0.2.10", "::ffff:198.51.100.1", "2001:db8::1", "no"]),
+    client_name=HOSTS,
+    tls_name=HOSTS,
+    listener=st.sampled_from(["", "mx"]),
+)
+
+
+def fits(item: Connector, session: Session) -> bool:
+    """Whether a connector fits, read plainly."""
+
+    def listed(name, wanted):
+        name, wanted = name.lower().rstrip("."), [it.lower().rstrip(".") for it in wanted]
+        return any(name.endswith(it) if it[0] == "." else name == it for it in wanted)
+
+    ip = session.client_ip.removeprefix("::ffff:")
+    within = any(ip not in ("", "no") and ip_address(ip) in ip_network(it) for it in item.networks)
+    return (
+        (not item.networks or within)
+        and (not item.client_names or listed(session.client_name, item.client_names))
+        and (not item.tls_names or listed(session.tls_name, item.tls_names))
+        and (not item.listeners or session.listener in item.listeners)
+    )
+
+
+@given(CONNECTORS, SESSIONS)
+def test_the_connector_found_is_the_first_that_fits_when_all_are_asked(connectors, session):
+    """Looked up by network or name, or held against each of them."""
+    named = [msgspec.structs.replace(item, name=str(number)) for number, item in enumerate(connectors)]
+    expected = next((item.name for item in named if fits(item, session)), "")
+
+    assert scopes(session, connectors=named)[0].connector == expected
 
 
 def test_a_connector_names_its_client_unless_it_goes_by_the_listener_alone():

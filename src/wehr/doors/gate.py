@@ -172,20 +172,30 @@ class Gate:
         found, client = handover(trace, session, setting.own), session
         if found.client_ip != session.client_ip:
             # A trusted relay stood in between: it is the host before it that scope and exemptions are about.
+            # What the relay showed of itself, by HELO and certificate, says nothing of that host.
             session = msgspec.structs.replace(
-                session, client_ip=found.client_ip, client_name=found.client_name
+                session, client_ip=found.client_ip, client_name=found.client_name, helo="", tls_name=""
             )
         scopes = setting.scoping.resolve(session)
         seen = sighting(found, session, now)
         if seen is None or seen.software not in setting.software:
             decision = decide(
-                seen, None, None, None, scope=scopes[0], policy=setting.policy, key=self.secret, now=now
+                seen,
+                None,
+                None,
+                None,
+                scope=scopes[0],
+                policy=setting.policy,
+                key=self.secret,
+                now=now,
+                traced=bool(trace),
             )
             if is_probe(trace, client, own=scopes[0].skip is not None, secret=self.secret, now=now):
                 return Verdict(msgspec.structs.replace(decision, action=Action.BLOCK), PROBED)
             self.counts[Action.ACCEPT, decision.reason] += 1
             self._early.forget(client, now + setting.policy.memory_days * _DAY)
-            if setting.passing and client is session and decision.reason in _OTHERS:
+            # A system that is not recognised proves nothing.
+            if setting.passing and client is session and seen and decision.reason in _OTHERS:
                 self.clients.saw_other(client.client_ip, now, setting.passing)
             return Verdict(decision)
         if setting.passing and (seen.relation is Relation.DIRECT or not setting.passing.relays):

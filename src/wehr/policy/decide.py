@@ -33,6 +33,7 @@ def decide(
     stops: tuple[Stop, ...] = (),
     key: bytes,
     now: float,
+    traced: bool = False,
 ) -> Decision:
     """What is done with a message that one tenant receives.
 
@@ -40,11 +41,11 @@ def decide(
     same object where it is the same build), both as of the day of ``now``. None: there is no such build.
     ``standing`` takes account of this message already; None if nothing is remembered: then a server out of
     compliance is at the start of its clock. ``stops`` are the pauses and exemptions of this server, past and
-    present. ``key`` places the windows.
+    present. ``key`` places the windows. ``traced``: there was a trace, though perhaps no sighting.
 
     It never raises on account of what a sender wrote.
     """
-    if reason := _no_case(sighting, scope):
+    if reason := _no_case(sighting, scope, traced):
         return Decision(Action.ACCEPT, reason)
     if sighting is None or assessment is None:
         return Decision(Action.ACCEPT, Reason.UNKNOWN_BUILD)
@@ -109,12 +110,12 @@ def _weight(decision: Decision) -> tuple[int, float]:
     return rank, float("inf") if decision.until is None else decision.until
 
 
-def _no_case(sighting: Sighting | None, scope: Scope) -> Reason | None:
+def _no_case(sighting: Sighting | None, scope: Scope, traced: bool) -> Reason | None:
     """Why the message is no case for Wehr, if it is none."""
     if scope.skip:
         return scope.skip
-    if sighting is None or (sighting.relation is Relation.NONE and not sighting.line):
-        return Reason.NO_TRACE
+    if sighting is None:
+        return Reason.OTHER_SOFTWARE if traced else Reason.NO_TRACE
     if sighting.software == "exchange-online":
         return Reason.EXCHANGE_ONLINE
     if sighting.relation is Relation.BEHIND_RELAY:

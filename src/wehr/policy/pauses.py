@@ -8,12 +8,13 @@ what is over the quota, in one order everywhere.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from wehr.policy.ladder import DAY
-from wehr.policy.types import Reason, ServerKey, Stop
+from wehr.policy.types import ServerKey
 
 QUOTA = 90
 """Days for each tenant and calendar year, Exchange Online's figure."""
@@ -101,15 +102,6 @@ def used(pauses: Iterable[Pause], tenant: str, year: int) -> int:
     return sum(_year(day) == year for day in days)
 
 
-def stops(pauses: Sequence[Pause], server: ServerKey, quota: int = QUOTA) -> tuple[Stop, ...]:
-    """The stops that the pauses put on one server's clock."""
-    return tuple(
-        Stop(start, end, Reason.PAUSED)
-        for pause, start, end in granted(pauses, server.tenant, quota)
-        if pause.server is None or pause.server == server
-    )
-
-
 def granted(pauses: Sequence[Pause], tenant: str, quota: int = QUOTA) -> list[tuple[Pause, float, float]]:
     """A tenant's pauses with the times for which they hold: never more days of a year than the quota.
 
@@ -118,9 +110,8 @@ def granted(pauses: Sequence[Pause], tenant: str, quota: int = QUOTA) -> list[tu
     left: dict[int, int] = {}
     taken: set[int] = set()
     found = []
-    for pause in sorted(pauses, key=lambda it: (it.requested, it.id)):
-        if pause.tenant != tenant:
-            continue
+    ours = [pause for pause in pauses if pause.tenant == tenant]
+    for pause in sorted(ours, key=lambda it: (it.requested, it.id)):
         end = pause.end
         for day in pause.touched:
             year = _year(day)
@@ -169,5 +160,6 @@ def _touched(start: float, end: float) -> range:
     return range(_day(start), -int(-end // DAY)) if end > start else range(0)
 
 
+@lru_cache(maxsize=4096)
 def _year(day: int) -> int:
     return datetime.fromtimestamp(day * DAY, UTC).year

@@ -10,14 +10,15 @@ from typing import Annotated
 import idna
 from msgspec import Meta, Struct
 
+from wehr.evidence.lists import Names, Networks, entries_for
 from wehr.evidence.types import Session
+from wehr.policy.index import Index
 from wehr.policy.types import Mode, Reason, ServerKey, Stop
 
 DEFAULT_TENANT = "default"
 """The tenant of every recipient domain that no tenant names."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Tenant(Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,8 +122,11 @@ class Scoping:
             for domain in tenant.domains
             for spelling in spellings(domain)
         }
-        self._connectors = [(item, [read_network(text) for text in item.networks]) for item in connectors]
-        self._own = [read_network(text) for text in own]
+        self._connectors = Index(
+            (_Entrance(item), () if item.networks else item.client_names or item.tls_names, item.networks)
+            for item in connectors
+        )
+        self._own = Networks(own)
         for item in connectors:
             if item.tenant and item.tenant not in (*self._tenants, DEFAULT_TENANT):
                 raise ValueError(
@@ -134,14 +138,13 @@ class Scoping:
 
         The first connector that fits counts; its mode goes before its tenant's, that before the policy's.
         """
-        address = _address(session.client_ip)
         skip = Reason.AUTHENTICATED if session.authenticated else None
-        if skip is None and self._own and _inside(address, self._own):
+        if skip is None and session.client_ip in self._own:
             skip = Reason.OWN_NETWORK
         connector = None
-        for item, networks in self._connectors:
-            if _fits(item, networks, session, address):
-                connector = item
+        for item in self._connectors.find(session.client_ip, session.client_name, session.tls_name):
+            if item.fits(session):
+                connector = item.connector
                 break
         if not self._tenants and connector is None:  # the usual installation
             return (Scope(mode=self._mode, skip=skip or (Reason.OFF if self._mode is Mode.OFF else None)),)
@@ -153,13 +156,8 @@ class Scoping:
         return sorted({self._tenant_of(domain) for domain in session.recipients} or {DEFAULT_TENANT})
 
     def _tenant_of(self, domain: str) -> str:
-        if tenant := self._domains.get(domain):
-            return tenant.name
-        while domain:
-            _, _, domain = domain.partition(".")
-            if tenant := self._domains.get(f".{domain}"):
-                return tenant.name
-        return DEFAULT_TENANT
+        found = (self._domains[entry].name for entry in entries_for(domain) if entry in self._domains)
+        return next(found, DEFAULT_TENANT)
 
     def _scope(self, name: str, connector: Connector | None, skip: Reason | None) -> Scope:
         tenant = self._tenants.get(name)
@@ -170,6 +168,26 @@ class Scoping:
             return Scope(name, mode, skip=skip)
         known = bool(connector.networks or connector.client_names or connector.tls_names)
         return Scope(name, mode, connector.name, known, skip)
+
+
+class _Entrance:
+    """A connector with its lists ready for look-up."""
+
+    def __init__(self, connector: Connector) -> None:
+        self.connector = connector
+        self._networks = Networks(connector.networks)
+        self._client_names = Names(connector.client_names)
+        self._tls_names = Names(connector.tls_names)
+
+    def fits(self, session: Session) -> bool:
+        """Whether the client meets every condition that the connector names."""
+        named = self.connector
+        return (
+            (not named.networks or session.client_ip in self._networks)
+            and (not named.client_names or session.client_name in self._client_names)
+            and (not named.tls_names or session.tls_name in self._tls_names)
+            and (not named.listeners or session.listener in named.listeners)
+        )
 
 
 def exemption_stops(
@@ -186,14 +204,17 @@ def exemption_stops(
             item.server and item.server.lower().rstrip(".") != server.name
         ):
             continue
-        if item.domain and not (under(server.name, item.domain) or under(client_name, item.domain)):
-            continue
+        if item.domain:
+            domain = item.domain.strip(".")
+            inside = Names((domain, f".{domain}"))
+            if server.name not in inside and client_name not in inside:
+                continue
         excused = True
         if item.network:
             wide, network = read_network(item.network), read_network(server.network)
             if wide.version != network.version or not wide.overlaps(network):
                 continue
-            excused = wide.prefixlen <= network.prefixlen or _inside(_address(client_ip), [wide])
+            excused = wide.prefixlen <= network.prefixlen or client_ip in Networks([item.network])
         until = item.until.timestamp() if item.until else None
         stops.append(Stop(item.since.timestamp(), until, Reason.EXEMPT if excused else None))
     return tuple(stops)
@@ -218,12 +239,6 @@ def spellings(domain: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def under(name: str, domain: str) -> bool:
-    """Whether a host name is a domain or inside it."""
-    name, domain = name.lower().rstrip("."), domain.lower().strip(".")
-    return name == domain or name.endswith(f".{domain}")
-
-
 @lru_cache(maxsize=4096)
 def read_network(text: str) -> Network:
     """A network from its CIDR form, or from a single address.
@@ -232,33 +247,3 @@ def read_network(text: str) -> Network:
         ValueError: it is neither.
     """
     return ipaddress.ip_network(text, strict=False)
-
-
-@lru_cache(maxsize=4096)
-def _address(text: str) -> Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def _inside(address: Address | None, networks: Iterable[Network]) -> bool:
-    return address is not None and any(address in network for network in networks)
-
-
-def _fits(item: Connector, networks: list[Network], session: Session, address: Address | None) -> bool:
-    if networks and not _inside(address, networks):
-        return False
-    if item.client_names and not _named(session.client_name, item.client_names):
-        return False
-    if item.tls_names and not _named(session.tls_name, item.tls_names):
-        return False
-    return not item.listeners or session.listener in item.listeners
-
-
-def _named(name: str, wanted: Iterable[str]) -> bool:
-    """Whether a verified name is one of those wanted; a leading dot covers all below."""
-    name = name.lower().rstrip(".")
-    wanted = (it.lower().rstrip(".") for it in wanted)
-    return any(name.endswith(it) if it.startswith(".") else name == it for it in wanted)
