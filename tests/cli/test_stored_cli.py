@@ -1,9 +1,14 @@
 """The commands that ask the store: report, server and explain, over a played demonstration."""
 
+import contextlib
 import csv
 import io
 import json
+import os
+import pty
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -220,6 +225,8 @@ def test_a_limit_is_a_number_that_the_store_can_count_to(state: Path, command: t
         (("--branch", "99.1"), []),
         (("--tenant", "nobody"), []),
         (("--cve", "CVE-1999-0001"), []),
+        (("--assessment", "unknown"), []),
+        (("--assessment", "outdated", "--stage", "8"), []),
     ],
 )
 def test_the_report_is_filtered_as_the_pages_are(
@@ -229,3 +236,73 @@ def test_the_report_is_filtered_as_the_pages_are(
     found = json.loads(run("report", "--state", state, "--json", *options))
 
     assert [row["server_fqdn"] for row in found] == names
+
+
+def test_the_report_tells_of_a_state_whether_in_compliance_or_not(state: Path) -> None:
+    """What is current is out of date for nobody, and still asked for."""
+    every = _report(state)
+    for wanted in ("current", "outdated", "unsupported"):
+        found = json.loads(run("report", "--state", state, "--json", "--assessment", wanted))
+        assert {row["server_fqdn"] for row in found} == {
+            name for name, row in every.items() if row["state"] == wanted
+        }
+    assert "No such server" in run("report", "--state", state, "--assessment", "unknown")
+
+
+@pytest.mark.parametrize("shape", ["json", "csv", "html", "parquet"])
+def test_the_report_is_written_to_a_file_as_it_is_printed(shape: str, state: Path, tmp_path: Path) -> None:
+    """Byte for byte."""
+    out = tmp_path / "report"
+    options = ["report", "--state", str(state), "--format", shape]
+    printed = CliRunner().invoke(main, options, catch_exceptions=False)
+    written = CliRunner().invoke(main, [*options, "-o", str(out)], catch_exceptions=False)
+
+    assert (printed.exit_code, written.exit_code, written.stdout_bytes) == (0, 0, b"")
+    assert out.read_bytes() == printed.stdout_bytes
+    assert len(out.read_bytes()) > 1000
+
+
+def test_the_report_as_parquet_has_the_rows_of_the_others(state: Path) -> None:
+    """With numbers, times and lists as such."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    options = ["report", "--state", str(state), "--format", "parquet"]
+    table = parquet.read_table(io.BytesIO(CliRunner().invoke(main, options).stdout_bytes)).to_pylist()
+    rows = json.loads(run("report", "--state", state, "--json"))
+
+    assert [row["server_fqdn"] for row in table] == [row["server_fqdn"] for row in rows]
+    assert [row["stage"] for row in table] == [row["stage"] for row in rows]
+    assert all(isinstance(row["missing_updates"], list) and row["last_seen"].tzinfo for row in table)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--format", "json", "-o", "/none/such"),
+            "/none/such: cannot be written: No such file or directory",
+        ),
+        (("-o", "report.txt"), "a table is for people; name another --format for report.txt"),
+    ],
+)
+def test_a_report_that_cannot_be_written_says_so_in_a_line(
+    options: tuple[str, ...], said: str, state: Path
+) -> None:
+    """Bad use."""
+    result = CliRunner().invoke(main, ["report", "--state", str(state), *options])
+
+    assert (result.exit_code, result.stderr.strip()) == (2, f"wehr: {said}")
+
+
+def test_parquet_is_not_written_to_a_terminal(state: Path) -> None:
+    """One line, and not a byte of it."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "wehr", "report", "--state", str(state), "--format", "parquet"]
+    ended = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(theirs)
+    os.set_blocking(ours, False)
+
+    assert (ended.returncode, ended.stderr.count(b"\n")) == (2, 1)
+    assert b"write it to a file with -o FILE" in ended.stderr
+    with contextlib.suppress(OSError):  # at the end, on Linux
+        assert os.read(ours, 100) == b""
+    os.close(ours)

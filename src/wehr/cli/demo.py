@@ -55,7 +55,7 @@ def command(seconds: float, days: int, keep: Path | None, web: str | None) -> No
             if web is None:
                 demonstration = Demonstration(folder, time.time() - days * DAY, days)
                 asyncio.run(_play(demonstration, seconds / days))
-                print_report(demonstration.report(), "table")
+                print_report(demonstration.report())
             else:
                 asyncio.run(_show(_fleet(folder, days), web))
         except StartError as error:

@@ -1,29 +1,41 @@
 """``wehr report``: the out-of-date servers."""
 
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import rich_click as click
 
-from wehr.cli.output import print_json, print_table
+from wehr.catalogue.types import State
+from wehr.cli.output import BadUse, print_table
 from wehr.cli.stored import limit_option, opened, store_options
 from wehr.ledger.crowds import part_crowds
-from wehr.ledger.exporting import to_csv, to_html
+from wehr.ledger.exporting import to_csv, to_html, to_parquet
 from wehr.ledger.listing import Line, Listing, ServerQuery, Sort
 from wehr.ledger.report import ReportRow
 from wehr.ledger.selecting import client_names, rows_of
 from wehr.ledger.state import DAY
+from wehr.policy.phrases import encoded
 
-FORMATS = ("table", "json", "csv", "html")
+FORMATS = ("table", "json", "csv", "html", "parquet")
 
 
 @click.command("report")
 @store_options
 @click.option("--format", "shape", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file; no table."
+)
 @click.option("--all", "everything", is_flag=True, help="Up-to-date and unknown servers as well.")
+@click.option(
+    "--assessment",
+    type=click.Choice([it.value for it in State]),
+    help="Only those that the catalogue calls this, in compliance or not.",
+)
 @click.option("--stage", type=click.IntRange(0), help="Only those in this stage.")
 @click.option("--product", default="", help='Only of this product, such as "Exchange Server 2016".')
 @click.option("--branch", default="", help="Only builds that begin with these numbers, such as 15.1.2507.")
@@ -39,16 +51,21 @@ def command(
     state: Path | None,
     shape: str,
     as_json: bool,
+    out: Path | None,
     everything: bool,
+    assessment: str | None,
     limit: int,
     sort: str | None,
     exploited: bool,
     **filters: Any,
 ) -> None:
     """List the out-of-date servers: since when, at which stage, and what comes next."""
+    shape = "json" if as_json else shape
+    _check(shape, out)
     query = ServerQuery(
         **filters,
-        out_of_date=None if everything else True,
+        state=State(assessment) if assessment else None,
+        out_of_date=None if everything or assessment else True,
         exploited=exploited or None,
         sort=Sort(sort or Sort.STANDING),
     )
@@ -63,7 +80,10 @@ def command(
         rows = stored.report(rows_of(store, list(place)))
         stale = basis.catalogue.stale(basis.today, timedelta(days=stored.config.catalogue.stale_after))
     rows.sort(key=lambda row: place[row.reference])
-    print_report(rows, "json" if as_json else shape)
+    if shape == "table":
+        print_report(rows, "such" if everything or assessment else "out-of-date")
+    else:
+        _write(_content(rows, shape), out)
     if len(found) > limit:
         left_out = len(found) - limit
         click.echo(f"{left_out} more servers, the least sure, are left out; --limit shows more.", err=True)
@@ -81,16 +101,40 @@ def _doubt(line: Line) -> tuple[bool, bool, float]:
     return not line.confirmed, line.last_seen - line.first_seen <= DAY, -line.last_seen
 
 
-def print_report(rows: Sequence[ReportRow], shape: str) -> None:
-    """Print the report as a table for people, or whole for programs."""
+def _check(shape: str, out: Path | None) -> None:
+    if shape == "table" and out:
+        raise BadUse(f"a table is for people; name another --format for {out}")
+    if shape == "parquet" and not out and sys.stdout.isatty():
+        raise BadUse("Parquet is no text: write it to a file with -o FILE")
+
+
+def _content(rows: Sequence[ReportRow], shape: str) -> bytes:
     if shape == "json":
-        print_json(rows)
-    elif shape == "csv":
-        click.echo(to_csv(rows), nl=False)
-    elif shape == "html":
-        click.echo(to_html(rows), nl=False)
-    elif not rows:
-        click.echo("No out-of-date server has been seen.")
+        return msgspec.json.encode(rows, enc_hook=encoded) + b"\n"
+    if shape == "csv":
+        return to_csv(rows).encode()
+    if shape == "html":
+        return to_html(rows).encode()
+    try:
+        return to_parquet(rows)
+    except ImportError:
+        raise BadUse("Parquet needs pyarrow, which comes with the extra survey") from None
+
+
+def _write(content: bytes, out: Path | None) -> None:
+    if out is None:
+        click.echo(content, nl=False)
+        return
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise BadUse(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def print_report(rows: Sequence[ReportRow], kind: str = "out-of-date") -> None:
+    """Print the report on a kind of servers as a table for people."""
+    if not rows:
+        click.echo(f"No {kind} server has been seen.")
     else:
         print_table("", _COLUMNS, (_short(row) for row in rows))
 
