@@ -1,6 +1,7 @@
 """The page of one server."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,20 @@ def test_another_tenants_server_is_not_there(tmp_path: Path) -> None:
     stranger = Visitor("tom", Need.OPERATE, frozenset({"other"}), "token")
     with browsing(tmp_path, stranger) as (browser, path, _):
         assert browser.get(path).status_code == 404
+
+
+def test_the_ladder_is_drawn_with_its_dates_and_where_it_stands(tmp_path: Path) -> None:
+    """Half of the second stage, of ten days, is over on the 35th day: half of the second box of 92."""
+    with browsing(tmp_path) as (browser, path, _):
+        text = browser.get(path).text
+
+    drawn = text.partition("<svg")[2].partition("</svg>")[0]
+    days = re.findall(r'class="when"[^>]*>(\d[^<]*)<', drawn)
+    assert days[:3] == ["4 Oct 2024", "3 Nov 2024", "13 Nov 2024"]
+    assert len(days) == 8
+    assert 'class="here" d="M138.0 ' in drawn
+    assert "the server stands in stage 2" in drawn
+    assert '<th scope="col">from (UTC)</th>' in text
 
 
 @pytest.mark.parametrize(("tenant", "told"), [("", False), ("default", True)])

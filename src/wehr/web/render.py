@@ -103,14 +103,16 @@ def _clock(at: float) -> str:
 
 
 @pass_context
-def _day(context: Context, at: date | Time) -> Markup:
-    """A day (UTC)."""
+def _day(context: Context, at: date | Time, *, zone: bool = True) -> Markup:
+    """A day; that of a time is UTC's and says so, unless the head of its column does (``zone`` false)."""
     if at is None:
         return Markup()
-    day = at if isinstance(at, date) and not isinstance(at, datetime) else _moment(at).date()
-    return Markup('<time datetime="{}">{}</time>').format(
-        day.isoformat(), format_date(day, _DAYS[context["language"]], locale=context["language"])
-    )
+    if isinstance(at, date) and not isinstance(at, datetime):
+        day, named = at, ""
+    else:
+        day, named = _moment(at).date(), " UTC" if zone else ""
+    text = format_date(day, _DAYS[context["language"]], locale=context["language"])
+    return Markup('<time datetime="{}">{}{}</time>').format(day.isoformat(), text, named)
 
 
 @pass_context
