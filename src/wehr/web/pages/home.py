@@ -144,6 +144,7 @@ async def _home(visit: Visit) -> Response:
     return await visit.page(
         "home.html",
         summary=summary,
+        empty=not (await visit.house.listing()).lines,
         now=now,
         catalogue=present.catalogue,
         stale=present.catalogue.stale(
