@@ -1,6 +1,6 @@
 """Rules by the hosts that they are for, so that a message is not held against every one of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Generic, TypeVar
 
@@ -19,7 +19,7 @@ class Index(Generic[T]):
         ValueError: a network cannot be read.
     """
 
-    def __init__(self, rules: Iterable[tuple[T, Iterable[str], Iterable[str]]]) -> None:
+    def __init__(self, rules: Iterable[tuple[T, Sequence[str], Sequence[str]]]) -> None:
         self._rules: list[T] = []
         self._places: dict[str | NetworkKey | None, list[int]] = {}
         every: list[str] = []
