@@ -91,3 +91,15 @@ def test_nor_does_a_name_that_a_trusted_relay_tells() -> None:
 
     assert seen is not None
     assert seen.client_name == "l??ive.test"
+
+
+def test_nor_does_a_version() -> None:
+    """Sendmail's may end in whatever a vendor puts there."""
+    stamp = (
+        b"from x (y [203.0.113.10]) by mail.example.com (8.17.1\xad\x85-x/8.17.1) with ESMTP id 1; " + WHEN
+    )
+    session = Session("203.0.113.10", "mail.example.com")
+    seen = sighting(handover([stamp], session), session, 0)
+
+    assert seen is not None
+    assert (seen.software, seen.version) == ("sendmail", "8.17.1??-x")

@@ -84,7 +84,7 @@ def sighting(found: Handover, session: Session, at: float) -> Sighting | None:
         confidence=found.confidence,
         client_ip=ip,
         client_name=printable(found.client_name),
-        version=found.version,
+        version=printable(found.version),
         line=found.line,
     )
 
