@@ -291,3 +291,41 @@ def test_a_catalogue_can_be_sent_to_another_process(catalogue: Catalogue) -> Non
     """Surveys run over many processes."""
     copy = pickle.loads(pickle.dumps(catalogue))  # noqa: S301 - its own bytes
     assert copy.assess((15, 1, 2507, 61), TODAY) == catalogue.assess((15, 1, 2507, 61), TODAY)
+
+
+@pytest.mark.parametrize(
+    ("build", "esu", "asked"),
+    [
+        ("15.1.2507.58", False, ["Oct25SU"]),  # what costs money is asked for of nobody,
+        ("15.1.2507.58", True, ["Oct25SU", "Dec25SU"]),  # unless somebody demands it,
+        ("15.1.2507.63", False, ["Feb26SU", "Jun26SU"]),  # or who has paid lacks what came since
+        ("15.1.2507.61", False, []),
+    ],
+)
+def test_paid_updates_are_asked_for_of_those_who_have_some(
+    build: str, esu: bool, asked: list[str], catalogue: Catalogue
+) -> None:
+    """And of all where that is said."""
+    found = assess(catalogue, build).asked(esu=esu)
+
+    assert [it.name for it in found][:2] == asked
+
+
+def test_holes_that_are_attacked_are_those_that_it_has_for_certain(catalogue: Catalogue) -> None:
+    """Of those that it may have, nobody can tell."""
+    found = assess(catalogue, "15.1.2176.2")
+    attacked = {it.cve for it in found.attacked}
+
+    assert "CVE-2021-26855" in {it.cve for it in found.vulnerabilities if it.exploited} - attacked
+    assert "CVE-2022-41040" in attacked
+    assert "CVE-2021-24085" not in attacked  # nobody is known to use it
+
+
+def test_a_release_is_called_as_its_vendor_does(catalogue: Catalogue) -> None:
+    """Its product, its branch, and the update in it."""
+    found = catalogue.release_of("exchange", parse_build("15.1.2507.61"))
+
+    assert found is not None
+    assert (found.product, found.name) == ("Exchange Server 2016", "CU23 Oct25SU")
+    assert (found.build, found.kb, found.released) == ("15.1.2507.61", "KB5066369", date(2025, 10, 14))
+    assert catalogue.release_of("exchange", parse_build("15.1.9999.7")) is None

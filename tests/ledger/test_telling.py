@@ -4,16 +4,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from ledger_stories import OLD, at, entry, key_of, sighting
+from ledger_stories import NEW, OLD, at, entry, key_of, sighting
 
 from wehr.catalogue import load
 from wehr.evidence.types import Relation
 from wehr.ledger import Ledger, open_store
 from wehr.ledger.explaining import explain_server, scope_of
 from wehr.ledger.journal import Position
-from wehr.ledger.report import Basis
+from wehr.ledger.report import Basis, report
 from wehr.ledger.story import is_enforced, story
 from wehr.policy import Action, Holds, Mode, Policy
+from wehr.policy.compliance import Rules
 from wehr.policy.scope import Connector, Exemption, Tenant
 
 REPORT, ENFORCE = Policy(), Policy(mode=Mode.ENFORCE)
@@ -95,3 +96,20 @@ def test_a_tenants_own_mode_counts_by_whichever_domains_it_has(domains: tuple[st
     scope = scope_of(key_of(sighting(0), "school"), "192.0.2.25", "", policy)
 
     assert (scope.tenant, scope.mode) == ("school", Mode.ENFORCE)
+
+
+def test_the_report_counts_no_update_that_nobody_asks_for(tmp_path: Path) -> None:
+    """Paid ones, unless the policy demands them."""
+    now = at(779)  # 22 November 2026
+    with open_store(f"sqlite:///{tmp_path / 'wehr.sqlite'}") as store:
+        store.carry("mx1", Position(), [entry(sighting(779, NEW))], Position(1, 1), now)
+        (row,), ledger = store.servers(), Ledger()
+        for key, state in store.load_states():
+            ledger.merge(key, state)
+
+    def missing(policy: Policy) -> tuple[str, ...]:
+        (found,) = report([row], Basis(ledger, load(), policy, Holds.of(policy, (), ()), now))
+        return found.missing_updates
+
+    assert missing(REPORT) == ()
+    assert missing(Policy(compliance=Rules(demand_esu=True)))[:2] == ("Dec25SU", "Feb26SU")

@@ -372,7 +372,7 @@ def _line(ref: str, key: ServerKey, state: ServerState, client_name: str, basis:
         rates.throttle,
         rates.block,
         judged.mixed,
-        basis.now - state.last_seen > basis.policy.silent_days * DAY,
+        basis.silent(state),
         state.confirmed_at > 0,
         state.direct_at > 0,
         state.first_seen,

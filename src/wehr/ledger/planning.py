@@ -97,7 +97,7 @@ def touched(
         days: how far to look.
     """
     for row in rows:
-        silent = basis.now - row.state.last_seen > basis.policy.silent_days * DAY
+        silent = basis.silent(row.state)
         standing = basis.ledger.standing(row.key, basis.now)
         if silent or standing is None or standing.effective_build is None or row.relation != "direct":
             continue

@@ -12,7 +12,7 @@ from wehr.evidence import format_build
 from wehr.evidence.build import Build
 from wehr.ledger.memory import Ledger
 from wehr.ledger.rows import ServerRow, Tally
-from wehr.ledger.state import ServerState
+from wehr.ledger.state import DAY, ServerState
 from wehr.policy import Action, Episode, Holds, Policy, ServerKey, Standing, complies
 from wehr.policy.clock import stopped
 from wehr.policy.compliance import Compliance
@@ -21,8 +21,6 @@ from wehr.policy.ladder import Ladder, Stage, stage_at
 from wehr.policy.phrases import Phrase
 from wehr.policy.timeline import Dates, Entry, dates, timeline
 from wehr.policy.types import Stop
-
-_DAY = 86_400
 
 
 class ReportRow(Struct, frozen=True):
@@ -97,6 +95,10 @@ class Basis(Struct, frozen=True):
     ) -> tuple[Stop, ...]:
         """Whatever stops the clock of a server, at any time."""
         return (*self.policy.stops(assessment), *self.holds.stops(key, state.client_ip, client_name))
+
+    def silent(self, state: ServerState) -> bool:
+        """Whether a server has not been seen lately."""
+        return self.now - state.last_seen > self.policy.silent_days * DAY
 
     def least(self, assessment: Assessment) -> Build | None:
         """The least build that the policy accepts today instead."""
@@ -247,7 +249,7 @@ def report_row(row: ServerRow, judged: Judgement, basis: Basis, tallies: Iterabl
         throttle_rate=rates.throttle,
         block_rate=rates.block,
         mixed=judged.mixed,
-        silent=basis.now - row.state.last_seen > basis.policy.silent_days * _DAY,
+        silent=basis.silent(row.state),
         last_seen=datetime.fromtimestamp(int(row.state.last_seen), UTC),
         missing_updates=tuple(it.name for it in basis.asked(assessment)) if assessment else (),
         exploited=tuple(it.cve for it in assessment.attacked) if assessment else (),

@@ -25,6 +25,8 @@ class Story(Struct, frozen=True):
     ladder: str
     """The ladder it stands on; empty, as ``stages`` is, where no clock runs."""
     stages: tuple[Entry, ...]
+    stops: tuple[Stop, ...]
+    """Whatever stops its clock, at any time."""
     holder: Stop | None
     """What stops its clock now: a pause or an exemption."""
     excuse: Stop | None
@@ -56,6 +58,7 @@ def story(row: ServerRow, tallies: tuple[Tally, ...], basis: Basis, key: bytes) 
         judged.assessment,
         course.ladder.name if course else "",
         course.stages if course else (),
+        course.stops if course else (),
         course.holder if course else None,
         excuse,
         enforced,

@@ -9,6 +9,7 @@ from wehr.ledger.story import Story, story
 from wehr.policy.clock import merged
 from wehr.policy.phrases import Phrase, Value
 from wehr.policy.timeline import Entry
+from wehr.policy.types import Stop
 from wehr.web.languages import N_
 
 
@@ -19,7 +20,7 @@ def effect(row: ServerRow, basis: Basis, secret: bytes) -> list[Phrase]:
     if current is None:
         return [Phrase(N_("It is on no ladder, so nothing of it is refused either way."))]
     holds = told.holder is not None
-    found = _held(told, current, resumed_at(row, told, basis)) if holds else _going_on(told, current)
+    found = _held(told, current, resumed_at(told.stops, basis.now)) if holds else _going_on(told, current)
     following = next((it for it in told.stages if it.stage == current.stage + 1), None)
     if following and following.start is not None:
         values: dict[str, Value] = {"stage": following.stage, "day": _day(following.start)}
@@ -76,15 +77,12 @@ def _first_refused(told: Story, current: Entry) -> list[Phrase]:
     return [Phrase(N_("The first day on which some of its mail is delayed or refused is %(day)s."), day)]
 
 
-def resumed_at(row: ServerRow, told: Story, basis: Basis) -> float | None:
+def resumed_at(stops: tuple[Stop, ...], now: float) -> float | None:
     """When a clock that stands goes on, as far as is known; None: never."""
-    held = basis.holds.stops(row.key, row.state.client_ip, row.client_name)
-    if told.assessment:
-        held = (*held, *basis.policy.stops(told.assessment))
-    for start, end in merged((it.start, math.inf if it.end is None else it.end) for it in held):
-        if start <= basis.now < end:
+    for start, end in merged((it.start, math.inf if it.end is None else it.end) for it in stops):
+        if start <= now < end:
             return None if end == math.inf else end
-    return basis.now
+    return now
 
 
 def moment(at: float) -> datetime:
