@@ -1,7 +1,9 @@
 """What passes between a client and the next hop, over real sockets: everything, but for what Wehr refuses."""
 
+import gc
 import itertools
 import socket
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -414,6 +416,28 @@ def test_a_client_that_hangs_up_leaves_no_half_message(scene: Stand) -> None:
     until(lambda: scene.hop.cut_off)
     until(lambda: not scene.server.open)
     assert scene.hop.messages == []
+
+
+@pytest.mark.parametrize("evicted", [False, True])
+def test_nothing_is_kept_of_a_message_that_was_cut_off(scene: Stand, evicted: bool) -> None:
+    """Not until the collector comes: it may hold 128 KiB."""
+    client = scene.connect()
+    client.begin()
+    client.say(b"DATA")
+    client.send(TRACE)
+    (connection,) = scene.server.open
+    message = weakref.ref(connection._session._message)  # type: ignore[attr-defined]
+    until(lambda: message()._head.text)
+    gc.disable()
+    try:
+        if evicted:
+            scene.loop.call_soon_threadsafe(connection.hang_up)
+        else:
+            client.close()
+        until(lambda: message() is None)
+    finally:
+        gc.enable()
+    until(lambda: not scene.server.open)
 
 
 def test_a_next_hop_that_turns_the_client_away_is_heard(scene: Stand) -> None:

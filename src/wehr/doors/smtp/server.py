@@ -202,7 +202,7 @@ class ClientConnection(Stream):
         """Even a task that was cancelled before it began ends here."""
         self._server.tasks.discard(task)
         self._server.leave(self)
-        self._session = None  # they hold each other until the collector comes
+        self._session = self._task = None  # they hold each other until the collector comes
         self.close()
 
 
