@@ -83,6 +83,15 @@ def test_a_forged_line_of_ours_shifts_no_blame_behind_a_relay_either() -> None:
     assert (found.index, found.client_ip, found.client_name) == (3, "198.51.100.7", "ex1.example.org")
 
 
+def test_a_filter_of_ours_that_tells_no_address_breaks_no_chain() -> None:
+    """What our own host says below it is still our own word."""
+    silent = b"from filter by mx.example.com (amavisd-new) with ESMTP id B" + DATE
+    border = b"from y (ex1.example.org [198.51.100.7]) by mx.example.com (Postfix) with ESMTP id A" + DATE
+    own = Own(names=("mx.example.com",))
+    found = handover([silent, border, EXCHANGE], Session(client_ip="127.0.0.1"), own)
+    assert (found.index, found.client_ip) == (2, "198.51.100.7")
+
+
 def test_our_own_hosts_are_believed_by_their_verified_names() -> None:
     """Where one of our hosts took it from another, by the name that it looked up, networks need not be told."""
     inner = b"from x (mx2.example.com [203.0.113.5]) by mx1.example.com (Postfix) with ESMTP id B; d"

@@ -80,11 +80,12 @@ def step_over(trace: Sequence[bytes], session: Session, own: Own) -> tuple[int, 
         hop = hop_of(stamp)
         if hop.from_ip and hop.from_ip != peer.client_ip:
             peer = Session(client_ip=hop.from_ip, client_name=hop.from_name, helo=hop.helo)
-        inside = believed = (
+        inside = (
             is_loopback(hop.from_ip)
             or hop.from_ip in side.networks
             or hop.from_name in side.names
             or side.is_relay(hop.from_ip, hop.from_name)
             or (not hop.from_ip and hop.submission)
         )
+        believed = inside or not hop.from_ip
     return len(trace), peer
