@@ -288,7 +288,12 @@ class Sink(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ""
     max_connections: Annotated[
-        int, Meta(ge=1, le=100_000, description="Clients at a time; one more is told to come again.")
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Clients at a time; for one more the one silent for longest is told to come again.",
+        ),
     ] = 100
     idle_timeout: Annotated[int, Meta(ge=10, le=86_400, description="Seconds a client may be silent.")] = 300
 

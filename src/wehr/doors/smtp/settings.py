@@ -124,5 +124,6 @@ class Proxy(Struct, frozen=True):
     look_up: Callable[[str], Awaitable[HostName]] = look_up_nothing
     timeouts: Timeouts = Timeouts()
     per_network: int = 0
-    """Clients at a time from one /24 or /48 of ``strangers``; 0: as many as there is room for."""
+    """Strangers at a time from one /24 or /48; 0: as many as there is room for."""
     stranger: Callable[[str], bool] = is_public
+    """Whether that limit is for a client of this address; for ``balancers`` it never is."""
