@@ -93,7 +93,7 @@ def _dns(monkeypatch: pytest.MonkeyPatch) -> Dns:
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda name, *_, **__: place(name.partition(".")[0].replace("-", "."))
     )
-    monkeypatch.setattr("wehr.doors.smtp.names._PATIENCE", 0.05)
+    monkeypatch.setattr("wehr.doors.smtp.names._PATIENCE", 1)
     return dns
 
 
