@@ -45,7 +45,10 @@ class Door(Struct, frozen=True, forbid_unknown_fields=True):
     max_connections: Annotated[
         int,
         Meta(
-            ge=1, le=100_000, description="Connections at a time; one more is closed, and its mail accepted."
+            ge=1,
+            le=100_000,
+            description="Connections at a time; for one more the longest silent one makes way, or it is closed "
+            "itself, and its mail accepted.",
         ),
     ] = 5000
     idle_timeout: Annotated[
@@ -53,7 +56,7 @@ class Door(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=10,
             le=86_400,
-            description="Seconds without a byte after which a connection is closed: it says nothing "
+            description="Seconds without a whole question after which a connection is closed: it says nothing "
             "while a client sends a long message.",
         ),
     ] = 3600
@@ -140,7 +143,10 @@ class Http(Door, frozen=True, forbid_unknown_fields=True):
     max_connections: Annotated[
         int,
         Meta(
-            ge=1, le=100_000, description="Connections at a time; one more is closed, and its mail accepted."
+            ge=1,
+            le=100_000,
+            description="Connections at a time; for one more the longest silent one makes way, or it is closed "
+            "itself, and its mail accepted.",
         ),
     ] = 1000
     idle_timeout: Annotated[
