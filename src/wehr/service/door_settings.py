@@ -47,8 +47,8 @@ class Door(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=1,
             le=100_000,
-            description="Connections at a time; for one more the longest silent one makes way, or it is closed "
-            "itself, and its mail accepted.",
+            description="Connections at a time; for one more the longest silent one makes way, or it is "
+            "closed itself, and its mail accepted.",
         ),
     ] = 5000
     idle_timeout: Annotated[
@@ -56,8 +56,8 @@ class Door(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=10,
             le=86_400,
-            description="Seconds without a whole question after which a connection is closed: it says nothing "
-            "while a client sends a long message.",
+            description="Seconds without a whole question after which a connection is closed: it says "
+            "nothing while a client sends a long message.",
         ),
     ] = 3600
 
@@ -145,8 +145,8 @@ class Http(Door, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=1,
             le=100_000,
-            description="Connections at a time; for one more the longest silent one makes way, or it is closed "
-            "itself, and its mail accepted.",
+            description="Connections at a time; for one more the longest silent one makes way, or it is "
+            "closed itself, and its mail accepted.",
         ),
     ] = 1000
     idle_timeout: Annotated[
