@@ -79,6 +79,13 @@ def test_the_report_is_filtered_sorted_and_counted(world: World) -> None:
     assert world.servers(product="Exchange Server 2019") == []
     assert len(world.servers(product="Exchange Server 2016", branch="15.1.2507")) == 3
     assert world.servers(branch="15.1.250") == []
+    assert world.servers(build="15.1.2507.61") == ["new.school.example"]
+    assert world.servers(build="15.1.2507") == []
+    assert world.servers(entering="throttling", within_days=30) == ["mail.city.example"]
+    assert world.servers(entering="blocking", within_days=20) == ["old.school.example"]  # by the next but one
+    assert world.servers(entering="blocking", within_days=19) == []
+    assert world.servers(entering="refusing", within_days=49) == []
+    assert world.servers(entering="refusing", within_days=50) == ["old.school.example"]
     assert world.servers(cve="CVE-2021-26855") == []
     assert world.servers(exploited="false") == ["new.school.example"]
     assert world.servers(sort="name", order="descending")[0] == "old.school.example"

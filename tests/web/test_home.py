@@ -84,6 +84,16 @@ def test_it_says_who_enters_which_stage_within_a_month(tmp_path: Path) -> None:
     assert text.count(">mail.example.org<") == 1
 
 
+def test_a_month_may_bring_more_than_the_next_stage(tmp_path: Path) -> None:
+    """On day 65 the last stage is two stages and twenty-five days ahead."""
+    seen = [entry(sighting(float(day))) for day in range(0, 66, 5)]
+    with browsing(tmp_path, *seen, day=65) as (browser, _):
+        text = browser.get("/").text
+
+    assert "Shut out within 30 days: 1" in text
+    assert '>mail.example.org</a>, <time datetime="2025-01-02">2 Jan 2025 UTC</time>' in text
+
+
 def test_an_old_catalogue_and_doubt_are_told_loudly(tmp_path: Path) -> None:
     """Where people look first."""
     with browsing(tmp_path, day=2000) as (browser, source):

@@ -20,9 +20,10 @@ from msgspec import Meta, Struct
 from wehr.catalogue.types import Assessment, State
 from wehr.evidence import format_build
 from wehr.ledger.memory import reference
-from wehr.ledger.report import Basis, judge
+from wehr.ledger.report import Basis, Course, judge
 from wehr.ledger.state import DAY, ServerState
 from wehr.policy import ServerKey
+from wehr.policy.ladder import Stage
 
 _T = TypeVar("_T")
 _Given = TypeVarTuple("_Given")
@@ -53,13 +54,19 @@ class Sort(StrEnum):
 
 
 class Entering(StrEnum):
-    """What a server's next stage may bring that the present one does not."""
+    """What the stages ahead of a server may bring that the present one does not."""
 
     THROTTLING = "throttling"
     """The first delays or refusals."""
     BLOCKING = "blocking"
     REFUSING = "refusing"
     """Nothing is taken any more."""
+
+    def means(self, stage: Stage) -> bool:
+        """Whether a stage is so."""
+        if self is Entering.THROTTLING:
+            return bool(stage.throttle or stage.block)
+        return stage.block >= (_HOUR if self is Entering.REFUSING else 1)
 
 
 class ServerQuery(Struct, frozen=True):
@@ -83,7 +90,7 @@ class ServerQuery(Struct, frozen=True):
     silent: bool | None = None
     mixed: bool | None = None
     entering: Entering | None = None
-    """What the next stage brings, if it begins within some days."""
+    """What comes within some days."""
     within_days: Annotated[int, Meta(ge=1, le=366)] = 30
     text: str = ""
     """Part of a name, network, address or reference, in any case of letters."""
@@ -128,6 +135,11 @@ class Line(Struct, frozen=True, gc=False):
     next_stage: float | None
     next_throttle: int | None
     next_block: int | None
+    course: Course | None
+
+    def reaches(self, what: Entering) -> float | None:
+        """When that begins for it; None: never, or it has begun."""
+        return self.course.reaches(what.means) if self.course else None
 
     @property
     def product(self) -> str:
@@ -250,11 +262,17 @@ def _sorted(lines: Sequence[Line], place: Callable[[Line], _Place]) -> list[Line
     return list(merge(*runs, key=place))
 
 
+def _enters(what: Entering, end: float, line: Line) -> bool:
+    if line.next_stage is None or line.next_stage > end:  # most of them, told at once
+        return False
+    at = line.reaches(what)
+    return at is not None and at <= end
+
+
 def _conditions(query: ServerQuery, now: float) -> Iterator[Callable[[Line], bool]]:
     """What a line must meet, what costs least or leaves least first."""
     if query.entering:
-        enters, end = _ENTERS[query.entering], now + query.within_days * DAY
-        yield lambda line: line.next_stage is not None and now < line.next_stage <= end and enters(line)
+        yield partial(_enters, query.entering, now + query.within_days * DAY)
     if (tenants := query.tenants) is not None:
         yield lambda line: line.key.tenant in tenants
     for name in ("out_of_date", "stage", "silent", "mixed"):
@@ -282,13 +300,6 @@ def _conditions(query: ServerQuery, now: float) -> Iterator[Callable[[Line], boo
                 or text == line.ref
             )
         )
-
-
-_ENTERS: Final[Mapping[Entering, Callable[[Line], bool]]] = {
-    Entering.THROTTLING: lambda it: not it.throttle + it.block and bool(it.next_throttle or it.next_block),
-    Entering.BLOCKING: lambda it: not it.block and bool(it.next_block),
-    Entering.REFUSING: lambda it: it.block < _HOUR == it.next_block,
-}
 
 
 def _equals(get: Callable[[Line], object], wanted: object, line: Line) -> bool:
@@ -355,8 +366,8 @@ def _decoded(cursor: str) -> _Place:
 
 def _line(ref: str, key: ServerKey, state: ServerState, client_name: str, basis: Basis) -> Line:
     judged = judge(key, state, client_name, basis)
-    course, (stage, rates) = judged.dates, judged.stage
-    detected = course.first_detected_date or None
+    dates, (stage, rates) = judged.dates, judged.stage
+    detected = dates.first_detected_date or None
     return Line(
         ref,
         key,
@@ -378,9 +389,10 @@ def _line(ref: str, key: ServerKey, state: ServerState, client_name: str, basis:
         state.first_seen,
         state.last_seen,
         detected,
-        course.throttle_enabled_date,
-        course.blocking_enabled_date,
-        course.next_stage_start_date,
-        course.next_stage_throttle_rate,
-        course.next_stage_block_rate,
+        dates.throttle_enabled_date,
+        dates.blocking_enabled_date,
+        dates.next_stage_start_date,
+        dates.next_stage_throttle_rate,
+        dates.next_stage_block_rate,
+        judged.course,
     )

@@ -1,7 +1,7 @@
 """The report: what is remembered of servers, in the terms of Microsoft's cmdlet first, then ours."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from wehr.ledger.memory import Ledger
 from wehr.ledger.rows import ServerRow, Tally
 from wehr.ledger.state import DAY, ServerState
 from wehr.policy import Action, Episode, Holds, Policy, ServerKey, Standing, complies
-from wehr.policy.clock import stopped
+from wehr.policy.clock import elapsed, stopped, when
 from wehr.policy.compliance import Compliance
 from wehr.policy.cure import least_accepted
 from wehr.policy.ladder import Ladder, Stage, stage_at
@@ -150,6 +150,19 @@ class Course(Struct, frozen=True):
     def stages(self) -> tuple[Entry, ...]:
         """All stages with their dates."""
         return timeline(self.ladder, self.episode, self.stops, self.now, self.place)
+
+    def reaches(self, wanted: Callable[[Stage], bool]) -> float | None:
+        """When it comes to the first stage ahead that is as wanted; None: never, or it is in such a one."""
+        past, ahead = self.ladder.stages[: self.number], self.ladder.stages[self.number :]
+        if wanted(past[-1]):
+            return None
+        clock = elapsed(self.episode, self.stops, self.now) - self.place
+        days = sum(stage.days or 0 for stage in past)
+        for stage in ahead:
+            if wanted(stage):
+                return when(self.episode, self.stops, clock + days * DAY)
+            days += stage.days or 0
+        return None
 
     @property
     def holder(self) -> Stop | None:

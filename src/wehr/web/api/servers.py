@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from wehr.catalogue.types import State
 from wehr.ledger import Event, ServerRow, SightingRow, Store
 from wehr.ledger.explaining import Explanation, explain_message, explain_server
-from wehr.ledger.listing import BadCursor, ServerQuery, Sort
+from wehr.ledger.listing import BadCursor, Entering, ServerQuery, Sort
 from wehr.ledger.report import ReportRow
 from wehr.ledger.state import DAY
 from wehr.web.api.operation import (
@@ -42,6 +42,7 @@ class ServersAsked(Struct, frozen=True, forbid_unknown_fields=True):
     branch: Annotated[
         Annotated[str, Meta(pattern=_BUILD)] | None, Meta(description="First numbers of the build.")
     ] = None
+    build: Annotated[str, Meta(max_length=50, description="The whole build.")] = ""
     cve: Annotated[str, Meta(max_length=30, description="A hole that the build certainly has.")] = ""
     exploited: Annotated[
         bool | None, Meta(description="Whether it certainly has a hole that is known to be exploited.")
@@ -50,6 +51,8 @@ class ServersAsked(Struct, frozen=True, forbid_unknown_fields=True):
     software: Annotated[str, Meta(max_length=50, description="Such as exchange.")] = ""
     silent: Annotated[bool | None, Meta(description="Whether it has not been seen lately.")] = None
     mixed: Annotated[bool | None, Meta(description="Whether an old build goes on beside a new one.")] = None
+    entering: Annotated[Entering | None, Meta(description="What comes for it within some days.")] = None
+    within_days: Annotated[int, Meta(ge=1, le=366, description="The days of `entering`.")] = 30
     text: Annotated[
         str, Meta(max_length=200, description="Part of a name, network or address, or a reference.")
     ] = ""

@@ -1,7 +1,7 @@
 """The first page: what needs attention today, how things stand, and what comes if nobody acts."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Final
@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 from babel.dates import format_date
 from msgspec import Struct
-from msgspec.structs import replace
 from starlette.responses import Response
 
 from wehr.catalogue.types import State
@@ -77,15 +76,13 @@ class Summary(Struct, frozen=True):
 
 def summarize(listing: Listing, tenants: frozenset[str] | None) -> Summary:
     """The summary of what a visitor may see."""
-    seen_lately = ServerQuery(tenants=tenants, silent=False)
-    lines = listing.find(seen_lately)
+    lines = listing.find(ServerQuery(tenants=tenants, silent=False))
     bad = [it for it in lines if it.out_of_date]
     kinds = dict(zip(map(_kind, lines), lines, strict=True))
     holed = [kind for kind, it in kinds.items() if _is_exploited(it)]
     seen, late = (Counter(map(_kind, some)) for some in (lines, bad))
     names, late_names = (_by_product(kinds, some) for some in (seen, late))
     states = Counter(it.state for it in lines)
-    month = _coming(listing, seen_lately)
     return Summary(
         len(lines),
         len(bad),
@@ -98,8 +95,7 @@ def summarize(listing: Listing, tenants: frozenset[str] | None) -> Summary:
             for kind, count in seen.most_common(_BUILDS)
         ],
         max(0, len(seen) - _BUILDS),
-        _before(month, listing.basis.now + _WEEK * DAY),
-        month,
+        *_coming(bad, listing.basis.now),
     )
 
 
@@ -124,15 +120,18 @@ def _release(line: Line) -> str:
     return " ".join(part for part in (_product(line), update) if part)
 
 
-def _coming(listing: Listing, seen_lately: ServerQuery) -> Coming:
-    found = (listing.find(replace(seen_lately, entering=what, within_days=_DAYS)) for what in Entering)
-    return Coming(*(tuple(sorted(lines, key=lambda it: (it.next_stage or 0.0, it.ref))) for lines in found))
-
-
-def _before(coming: Coming, end: float) -> Coming:
-    """Those of them that come up to a time."""
-    parts = (coming.throttling, coming.blocking, coming.refusing)
-    return Coming(*(tuple(it for it in part if it.next_stage and it.next_stage <= end) for part in parts))
+def _coming(late: Iterable[Line], now: float) -> tuple[Coming, Coming]:
+    """What the week and the month bring, as `Listing.find` finds it, but gone through once."""
+    week, month = now + _WEEK * DAY, now + _DAYS * DAY
+    soon = [it for it in late if it.next_stage is not None and it.next_stage <= month]
+    found = [
+        sorted((at, it.ref, it) for it in soon if (at := it.reaches(what)) is not None and at <= month)
+        for what in Entering
+    ]
+    return (
+        Coming(*(tuple(line for at, _, line in part if at <= week) for part in found)),
+        Coming(*(tuple(line for _, _, line in part) for part in found)),
+    )
 
 
 async def _home(visit: Visit) -> Response:
@@ -160,6 +159,7 @@ async def _home(visit: Visit) -> Response:
         days_ahead=_DAYS,
         week=_WEEK,
         having=_having,
+        entering=Entering,
     )
 
 
