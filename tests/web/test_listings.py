@@ -45,6 +45,35 @@ def test_it_is_made_before_anybody_asks(fleet: tuple[House, Standing]) -> None:
     assert all(other is first for other in others)
 
 
+def test_what_was_asked_of_the_last_one_is_ready_in_the_next(
+    fleet: tuple[House, Standing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its orders and its sums, those of each visitor's tenants."""
+    given, _ = fleet
+    monkeypatch.setattr(listings, "_SHARE", 0)
+    summed: list[tuple[Listing, object]] = []
+    again = asyncio.Event()
+
+    def count(listing: Listing, tenants: frozenset[str] | None) -> int:
+        summed.append((listing, tenants))
+        if len(summed) == 4:
+            loop.call_soon_threadsafe(again.set)
+        return len(listing.lines)
+
+    async def day() -> None:
+        first = await given.listing()
+        for tenants in (None, frozenset({"x"}), None):
+            assert first.once(count, tenants) == 1
+        await given.listing()  # this one is old by now, and the next is being made
+        await asyncio.wait_for(again.wait(), 20)
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        runner.run(day())
+    assert [tenants for _, tenants in summed] == [None, frozenset({"x"})] * 2
+    assert summed[2][0] is summed[3][0] is not summed[0][0]
+
+
 def test_it_is_made_anew_where_nobody_looks(
     fleet: tuple[House, Standing], monkeypatch: pytest.MonkeyPatch
 ) -> None:

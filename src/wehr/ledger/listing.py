@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import partial
 from heapq import merge
 from operator import attrgetter
-from typing import Annotated, Final, TypeVar, TypeVarTuple, cast
+from typing import Annotated, Any, Final, TypeVar, TypeVarTuple, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -195,7 +195,7 @@ class Listing:
             lines.append(_line(ref, key, state, names.get(ref, ""), basis))
         self.lines: tuple[Line, ...] = tuple(lines)
         self._orders: dict[Sort, list[Line]] = {}
-        self._made: dict[object, object] = {}
+        self._made: dict[tuple[Any, ...], object] = {}
 
     def once(self, make: Callable[["Listing", *_Given], _T], *given: *_Given) -> _T:
         """What ``make(listing, *given)`` gives, made when first asked for: it is the same for all who ask."""
@@ -205,15 +205,17 @@ class Listing:
         return cast("_T", self._made[key])
 
     @property
-    def orders(self) -> tuple[Sort, ...]:
-        """The orders that were asked for."""
-        return tuple(self._orders)
+    def asked(self) -> tuple[tuple[Sort, ...], tuple[tuple[Any, ...], ...]]:
+        """The orders and the sums that were asked for."""
+        return tuple(self._orders), tuple(self._made)
 
-    def sort(self, orders: Iterable[Sort]) -> None:
-        """Put the servers in order already now."""
+    def prepare(self, orders: Iterable[Sort], sums: Iterable[tuple[Any, ...]] = ()) -> None:
+        """Sort and sum up already now, as was asked of an earlier one, so that nobody waits for it again."""
         for order in orders:
             if order not in self._orders:
                 self._orders[order] = _sorted(self.lines, _PLACES[order])
+        for make, *given in sums:
+            self.once(make, *given)
 
     def page(self, query: ServerQuery) -> ServerPage:
         """The servers of one page.
@@ -249,7 +251,7 @@ class Listing:
         return found[::-1] if query.descending else found
 
     def _ascending(self, query: ServerQuery) -> list[Line]:
-        self.sort((query.sort,))
+        self.prepare((query.sort,))
         found = list(self._orders[query.sort])
         for condition in _conditions(query, self.basis.now):
             found = [line for line in found if condition(line)]

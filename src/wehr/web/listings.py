@@ -77,7 +77,7 @@ class Listings:
         present, now = self._source.present(), self._source.now()
         ledger = self._source.states()
         limits, mixed_enforced, servers = ledger.limits, ledger.mixed_enforced, list(ledger)
-        orders = self._made.listing.orders if self._made else (Sort.STANDING,)
+        asked = self._made.listing.asked if self._made else ((Sort.STANDING,), ())
 
         def work() -> Listing:
             copy = type(ledger)(limits, mixed_enforced=mixed_enforced)
@@ -86,7 +86,7 @@ class Listings:
             basis = Basis(copy, present.catalogue, present.policy, present.holds, now)
             breathe = self._breathe if len(servers) > 1000 else lambda: None
             listing = Listing(servers, basis, secret, names, breathe)
-            listing.sort(orders)
+            listing.prepare(*asked)
             return listing
 
         secret, names = await self._stores.ask(_names)
