@@ -66,10 +66,11 @@ def test_the_names_that_a_reload_brings_are_answered(tmp_path: Path) -> None:
 def test_who_is_logged_in_keeps_the_menu_on_an_error_page(tmp_path: Path) -> None:
     """And is told which parameter cannot be understood."""
     with house(tmp_path, NOW) as (given, _, _), client(given) as browser:
-        wrong = browser.get("/report?limit=many")
+        wrong, nowhere = browser.get("/report?limit=many"), browser.get("/nowhere")
 
-    assert wrong.status_code == 400
+    assert (wrong.status_code, nowhere.status_code) == (400, 404)
     assert 'href="/policy"' in wrong.text
+    assert 'href="/policy"' in nowhere.text
     assert "`limit`" in wrong.text
 
 

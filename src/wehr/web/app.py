@@ -1,6 +1,7 @@
 """The application: pages behind the guard, each called with a visit if the visitor may see it."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from itertools import groupby
@@ -24,7 +25,7 @@ from wehr.web.problem import is_api, problem_response
 from wehr.web.render import Renderer
 from wehr.web.settings import WebSettings
 from wehr.web.stores import Busy
-from wehr.web.visit import Page, Visit, Visitor
+from wehr.web.visit import Need, Page, Visit, Visitor
 
 log = structlog.get_logger()
 
@@ -65,25 +66,69 @@ def create_app(
         access: who may see it.
         settings: whom it answers; without it, everything by default.
     """
-    menu = tuple(page for page in pages if page.menu)
     settings = settings or WebSettings()
-    shared = {
-        "menu": menu,
-        "facts": lambda: house.present.facts,
-        # Strangers are shown no way into the pages of operators, wherever they end up.
-        "outline": "base.html" if menu else "status_base.html",
-    }
+    front = _Front(house, pages, access)
+    routes = [
+        Route(path, front.endpoint(tuple(group)), methods=_METHODS)
+        for path, group in groupby(sorted(pages, key=_path), key=_path)
+    ]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: front.nowhere})
+    app.router.redirect_slashes = False
+    return Guard(app, settings, partial(_hosts, house, settings))
 
-    def renderer(request: Request) -> Renderer:
+
+class _Front:
+    """Where every request comes in: who asks is told, what they may is done, what goes wrong is answered."""
+
+    def __init__(self, house: House, pages: Sequence[Page], access: Access) -> None:
+        menu = tuple(page for page in pages if page.menu)
+        self._house = house
+        self._access = access
+        self._paths = {page.name: page.path for page in pages}
+        self._shared = {
+            "menu": menu,
+            "facts": lambda: house.present.facts,
+            # Strangers are shown no way into the pages of operators, wherever they end up.
+            "outline": "base.html" if menu else "status_base.html",
+        }
+
+    def endpoint(self, group: Sequence[Page]) -> Callable[[Request], Awaitable[Response]]:
+        """What serves the pages of one path."""
+        by_method = {method: page for page in group for method in page.methods}
+
+        async def serve(request: Request) -> Response:
+            page = by_method.get("GET" if request.method == "HEAD" else request.method)
+            if page is None:
+                error = HTTPException(405, headers={"Allow": ", ".join(by_method)})
+                return _failure(self._visit(request, _STRANGER), error)
+            visitor = _STRANGER
+            try:
+                visitor = await self._access.identify(request, page)
+                return await self._answer(self._visit(request, visitor), page)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is answered and logged
+                return _failure(self._visit(request, visitor), error)
+
+        return serve
+
+    async def nowhere(self, request: Request, error: Exception) -> Response:
+        """What is answered where there is no page."""
+        visitor = _STRANGER
+        if not is_api(request.url.path):
+            with suppress(Exception):  # who asks decides on the menu alone
+                visitor = await self._access.identify(request, _NOWHERE)
+        return _failure(self._visit(request, visitor), error)
+
+    def _visit(self, request: Request, visitor: Visitor) -> Visit:
         wanted = (request.query_params.get("lang"), request.cookies.get(LANGUAGE))
-        return Renderer(choose(wanted, request.headers.get("accept-language", "")), shared)
+        language = choose(wanted, request.headers.get("accept-language", ""))
+        return Visit(request, self._house, visitor, Renderer(language, self._shared), self._paths)
 
-    async def answer(request: Request, page: Page, visitor: Visitor) -> Response:
-        visit = Visit(request, house, visitor, renderer(request), paths)
+    async def _answer(self, visit: Visit, page: Page) -> Response:
+        request, visitor = visit.request, visit.visitor
         if visitor.may < page.needs:
-            return await access.refuse(visit, page)
+            return await self._access.refuse(visit, page)
         if request.method not in {"GET", "HEAD"}:
-            await access.check(request, page, visitor)
+            await self._access.check(request, page, visitor)
         response = await page.endpoint(visit)
         if visitor.fresh:
             set_cookie(request, response, VISIT, visitor.fresh)
@@ -91,33 +136,13 @@ def create_app(
             set_cookie(request, response, LANGUAGE, language, max_age=_YEAR)
         return response
 
-    async def failed(request: Request, error: Exception, visitor: Visitor = _STRANGER) -> Response:
-        return _failure(Visit(request, house, visitor, renderer(request), paths), error)
 
-    def endpoint(group: Sequence[Page]) -> Callable[[Request], Awaitable[Response]]:
-        by_method = {method: page for page in group for method in page.methods}
+async def _nothing(_visit: Visit) -> Response:
+    raise HTTPException(HTTPStatus.NOT_FOUND)
 
-        async def serve(request: Request) -> Response:
-            page = by_method.get("GET" if request.method == "HEAD" else request.method)
-            if page is None:
-                return await failed(request, HTTPException(405, headers={"Allow": ", ".join(by_method)}))
-            visitor = _STRANGER
-            try:
-                visitor = await access.identify(request, page)
-                return await answer(request, page, visitor)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is answered and logged
-                return await failed(request, error, visitor)
 
-        return serve
-
-    paths = {page.name: page.path for page in pages}
-    routes = [
-        Route(path, endpoint(tuple(group)), methods=_METHODS)
-        for path, group in groupby(sorted(pages, key=_path), key=_path)
-    ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: failed})
-    app.router.redirect_slashes = False
-    return Guard(app, settings, partial(_hosts, house, settings))
+_NOWHERE = Page("", _nothing, Need.READ, "nowhere")
+"""Stands for a page that is not there, to learn who asks for it."""
 
 
 def _hosts(house: House, settings: WebSettings) -> Collection[str]:
