@@ -34,15 +34,22 @@ def test_it_is_made_before_anybody_asks(fleet: tuple[House, Standing]) -> None:
     given, _ = fleet
 
     async def day() -> list[Listing]:
-        keeper = asyncio.create_task(given.keep_listing())
+        keeper = asyncio.create_task(given.keep_listing((count,)))
         await asyncio.sleep(0)
         found = [*await asyncio.gather(given.listing(), given.listing()), await given.listing()]
         keeper.cancel()
         return found
 
+    counted: list[Listing] = []
+
+    def count(listing: Listing) -> int:
+        counted.append(listing)
+        return len(listing.lines)
+
     first, *others = asyncio.run(day())
-    assert len(first.lines) == 1
     assert all(other is first for other in others)
+    assert counted == [first]
+    assert first.once(count) == len(counted) == 1
 
 
 def test_what_was_asked_of_the_last_one_is_ready_in_the_next(

@@ -80,8 +80,10 @@ def test_strangers_are_shown_no_way_to_the_pages_of_operators(tmp_path: Path) ->
         site = public_site(given, WebSettings())
         with TestClient(site, base_url="http://localhost") as browser:
             answer = browser.get("/none")
+            health = [browser.get(f"/health/{what}").status_code for what in ("live", "ready")]
 
     assert answer.status_code == 404
+    assert health == [200, 404]
     assert 'href="/"' not in answer.text
     assert "mx.example.org" in answer.text
 

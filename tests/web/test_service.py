@@ -162,7 +162,7 @@ def test_a_listing_is_kept_from_the_start_to_the_end(tmp_path: Path, monkeypatch
     """That of a large fleet takes seconds, which no visitor waits; and it does not outlive the service."""
     told: list[str] = []
 
-    async def keep(_house: House) -> None:
+    async def keep(_house: House, *_sums: object) -> None:
         told.append("begun")
         try:
             await asyncio.Event().wait()

@@ -16,6 +16,7 @@ from wehr.service.listeners import PUBLIC, WEB
 from wehr.service.sign_on import provider_of
 from wehr.web.house import House
 from wehr.web.letters import Letters
+from wehr.web.pages import SUMS
 from wehr.web.protocol import PromptProtocol
 from wehr.web.settings import WebSettings
 from wehr.web.site import operators_site, public_site
@@ -53,7 +54,7 @@ async def open_pages(
         if sockets.get(name):
             await _serve(site(house, settings), sockets[name], closing)
     if sockets.get(WEB):
-        closing.callback(asyncio.create_task(house.keep_listing()).cancel)
+        closing.callback(asyncio.create_task(house.keep_listing(*SUMS)).cancel)
 
 
 class _Server(uvicorn.Server):

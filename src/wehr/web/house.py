@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from wehr.ledger import LedgerError, ServerRow, Store
 from wehr.ledger.listing import Listing
@@ -111,9 +111,9 @@ class House:
         """
         return await self._listings.get()
 
-    async def keep_listing(self) -> None:
-        """Have a listing ready for whoever comes, until this is cancelled."""
-        await self._listings.keep()
+    async def keep_listing(self, *sums: tuple[Any, ...]) -> None:
+        """Have a listing ready for whoever comes, summed up so, until this is cancelled."""
+        await self._listings.keep(*sums)
 
     async def report(self, refs: Sequence[str]) -> list[tuple[ServerRow, ReportRow]]:
         """The report on some servers as they are now, in the order given; those that are gone are left out.

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -44,6 +44,7 @@ class Listings:
         self._stores = stores
         self._made: _Made | None = None
         self._making: asyncio.Task[_Made] | None = None
+        self._sums: tuple[tuple[Any, ...], ...] = ()
 
     async def get(self) -> Listing:
         """The present listing.
@@ -59,8 +60,12 @@ class Listings:
             self._make()
         return made.listing
 
-    async def keep(self) -> None:
-        """Have one ready, from now until this is cancelled: that of a large fleet takes seconds to make."""
+    async def keep(self, *sums: tuple[Any, ...]) -> None:
+        """Have one ready, from now until this is cancelled: that of a large fleet takes seconds to make.
+
+        ``sums`` are what is summed up of it, as `Listing.once` takes it: so the first visitor finds them.
+        """
+        self._sums = sums
         while True:
             with suppress(LedgerError, Busy):
                 await self.get()
@@ -77,7 +82,7 @@ class Listings:
         present, now = self._source.present(), self._source.now()
         ledger = self._source.states()
         limits, mixed_enforced, servers = ledger.limits, ledger.mixed_enforced, list(ledger)
-        asked = self._made.listing.asked if self._made else ((Sort.STANDING,), ())
+        asked = self._made.listing.asked if self._made else ((Sort.STANDING,), self._sums)
 
         def work() -> Listing:
             copy = type(ledger)(limits, mixed_enforced=mixed_enforced)

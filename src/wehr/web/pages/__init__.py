@@ -32,9 +32,12 @@ PAGES: Final[tuple[Page, ...]] = (
 )
 """What operators see."""
 
+SUMS: Final = ((home.summarize, None), (metrics.servers,))
+"""What is summed up of all servers, for every visitor alike."""
+
 PUBLIC_PAGES: Final[tuple[Page, ...]] = (
     *status.PAGES,
-    *health.PAGES,
+    health.LIVE,
     *assets.PAGES,
 )
 """What is shown where the public status page has a listener of its own."""

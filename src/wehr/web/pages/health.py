@@ -20,7 +20,5 @@ async def _ready(visit: Visit) -> Response:
     return PlainTextResponse("ready\n")
 
 
-PAGES: Final = (
-    Page("/health/live", _alive, Need.NOTHING, "alive"),
-    Page("/health/ready", _ready, Need.NOTHING, "ready"),
-)
+LIVE: Final = Page("/health/live", _alive, Need.NOTHING, "alive")
+PAGES: Final = (LIVE, Page("/health/ready", _ready, Need.NOTHING, "ready"))
