@@ -1,6 +1,7 @@
 """Writing to administrators for the pages: they know nothing of the notices, nor the notices of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -67,24 +68,16 @@ class Letters:
     def look(self, store: Store, rows: Sequence[ServerRow], basis: Basis, ref: str) -> Letter:
         """What would be written about a server now."""
         one = round_of(self._office(), store, basis, rows)
-        try:
+        with _told():
             return _letter(one, by_hand.look(one, Outbox(store), ref))
-        except Barred as error:
-            raise _cannot(error) from None
-        except TemplateError as error:
-            raise CannotWrite("template", {"why": str(error)[:300]}) from None
 
     def write(
         self, store: Store, rows: Sequence[ServerRow], basis: Basis, ref: str, *, why: str, by: str
     ) -> Letter:
         """Put it into the outbox, from where the post takes it."""
         one = round_of(self._office(), store, basis, rows)
-        try:
+        with _told():
             return _letter(one, by_hand.write(one, Outbox(store), ref, why=why, by=by))
-        except Barred as error:
-            raise _cannot(error) from None
-        except TemplateError as error:
-            raise CannotWrite("template", {"why": str(error)[:300]}) from None
 
     def _office(self) -> Office:
         facts = self._source.present().facts
@@ -96,6 +89,17 @@ class Letters:
             contact=facts.contact,
             now=self._source.now(),
         )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Why nothing can be written, in the words of the pages."""
+    try:
+        yield
+    except Barred as error:
+        raise _cannot(error) from None
+    except TemplateError as error:
+        raise CannotWrite("template", {"why": str(error)[:300]}) from None
 
 
 def _letter(one: Round, notice: Notice) -> Letter:
