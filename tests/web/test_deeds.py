@@ -13,7 +13,7 @@ from browsing import OPERATOR, PASSWORD, VIEWER, Standing, account, client, hous
 from ledger_stories import at, entry, key_of, sighting
 from starlette.testclient import TestClient
 
-from wehr.ledger import Store
+from wehr.ledger import Store, deeds
 from wehr.ledger.journal import Position
 from wehr.ledger.memory import reference
 from wehr.policy import Mode, Policy
@@ -358,6 +358,20 @@ def test_what_is_another_tenants_is_not_there(deed: str, tmp_path: Path) -> None
         assert there.events() == before
         assert pause not in browser.get("/policy").text
         assert there.do("pause", tenant="school", days="1").status_code == 303
+
+
+def test_what_is_for_all_tenants_is_no_single_tenants_to_end(tmp_path: Path) -> None:
+    """Though its server is hers: an exemption of everybody's is neither shown nor ended."""
+    hers = Visitor("dora", Need.OPERATE, frozenset({"default"}), "token")
+    with world(tmp_path, hers) as it:
+        ident, _ = deeds.exempt(
+            it.store, domain="example.org", why="between us", by="olga", now=at(35), until=at(60)
+        )
+        answer = it.look("end-exemption", ref=it.ref, exemption=ident)
+
+        assert answer.status_code == 404
+        assert "example.org ends" not in answer.text
+        assert ident in it.store.exemptions()
 
 
 def test_forms_are_checked_like_all_others(tmp_path: Path) -> None:
