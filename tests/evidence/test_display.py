@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wehr.evidence.display import MAX_LINE, display_line
+from wehr.evidence.display import MAX_LINE, display_line, printable
 from wehr.evidence.received import unfold
 
 LINES = [
@@ -44,6 +44,19 @@ def test_the_stamp_is_kept_whole() -> None:
         unfold(b"from a (192.0.2.1) by ex (192.0.2.2)\r\n with Microsoft SMTP\r\n Server id 15.1.2507.61; d")
     )
     assert shown == "from a (192.0.2.1) by ex (192.0.2.2) with Microsoft SMTP Server id 15.1.2507.61; d"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("mail.example.org", "mail.example.org"),
+        ("b\u00fccher.example", "b?cher.example"),
+        ("a\u202eb\tc", "a?b?c"),
+    ],
+)
+def test_a_name_is_shown_in_printable_ascii(name: str, shown: str) -> None:
+    """Letters that look like others, and what steers the direction of text, become question marks."""
+    assert printable(name) == shown
 
 
 @given(st.binary(max_size=2000))

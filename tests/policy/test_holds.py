@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from policy_cases import DAY, START
@@ -74,6 +75,18 @@ def test_what_is_looked_up_is_what_reading_all_of_it_finds(pauses, exemptions, q
     exempt = exemption_stops(exemptions, server, *client)
 
     assert Holds(pauses, exemptions, quota).stops(server, *client) == paused + exempt
+
+
+@pytest.mark.parametrize(
+    ("inside", "network"), [("192.0.2.128/25", "192.0.2.0/24"), ("2001:db8:1:2::/64", "2001:db8:1::/48")]
+)
+def test_an_exemption_inside_a_servers_network_stops_its_clock(inside, network):
+    """It excuses only messages from the addresses that it names."""
+    holds = Holds((), (Exemption(SINCE, "a", network=inside),))
+    server = ServerKey("default", "ex01", network)
+
+    assert [it.reason for it in holds.stops(server, inside.partition("/")[0])] == [Reason.EXEMPT]
+    assert [it.reason for it in holds.stops(server, "198.51.100.9")] == [None]
 
 
 def test_a_server_without_a_network_is_exempt_by_its_name_alone():
