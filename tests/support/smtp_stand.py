@@ -57,7 +57,11 @@ class NextHop:
         self.tls: ssl.SSLContext | None = None
         self.hang_up_in: str = ""
         self.slow = threading.Event()
-        self.slow.set()
+        """Cleared: it reads no message further."""
+        self.attentive = threading.Event()
+        """Cleared: it answers no command, and no goodbye."""
+        for each in (self.slow, self.attentive):
+            each.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
         self.port = int(self._listener.getsockname()[1])
@@ -66,6 +70,7 @@ class NextHop:
     def close(self) -> None:
         """End everything."""
         self.slow.set()
+        self.attentive.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._listener.close()
@@ -106,6 +111,7 @@ class NextHop:
         one.sendall(self.replies["GREETING"])
         while line := reader.readline():
             self.told.append(line.rstrip(b"\r\n"))
+            self.attentive.wait(60)
             verb = line.split()[0].decode().upper() if line.split() else ""
             if verb == self.hang_up_in:
                 return

@@ -1,5 +1,7 @@
 """STARTTLS with the client and with the next hop, certificates, and AUTH."""
 
+import contextlib
+import gc
 import os
 import ssl
 import time
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from running import until
-from smtp_stand import EHLO, TRACE, certificates, serving, stand, trusting
+from smtp_stand import EHLO, TRACE, Client, NextHop, certificates, door, serving, stand, trusting
 
 from wehr.doors.smtp import Certificate, NextTls
 from wehr.doors.smtp.next_hop import unverified
@@ -173,6 +175,23 @@ def test_where_it_is_only_wished_for_mail_goes_on_without() -> None:
         scene.hop.replies["EHLO"] = EHLO.replace(b"250-SIZE", b"250-STARTTLS\r\n250-SIZE")
         scene.hop.replies["STARTTLS"] = b"454 4.7.0 No\r\n"
         assert scene.connect().reply().startswith(b"220 ")
+
+
+def test_a_closed_door_leaves_no_connection_open() -> None:
+    """Not even to a next hop that does not answer when it is told that TLS ends."""
+    hop = NextHop()
+    hop.replies["EHLO"] = EHLO.replace(b"250-SIZE", b"250-STARTTLS\r\n250-SIZE")
+    hop.replies["STARTTLS"] = b"220 Go\r\n"
+    hop.tls = serving()
+    with contextlib.closing(hop):
+        with door(("127.0.0.1", hop.port), next_tls=NextTls.REQUIRED) as (_, _, port, _, _):
+            client = Client(port)
+            client.begin()
+            hop.attentive.clear()
+            client.send(b"NOOP\r\n")
+            until(lambda: b"NOOP" in hop.told)
+        client.close()
+        gc.collect()  # a transport that is still open complains, and the test run takes that for an error
 
 
 def test_clients_log_in_at_the_next_hop() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections import Counter
 from typing import Final
+from weakref import WeakSet
 
 from wehr.doors.door import Door
 from wehr.doors.smtp.balancer import NotSaid, announced
@@ -36,6 +37,7 @@ class SmtpServer(Door):
         self.proxy = proxy
         self.tasks: set[asyncio.Task[None]] = set()
         self._networks: Counter[str] = Counter()
+        self._parting: WeakSet[Stream] = WeakSet()
 
     def new_connection(self) -> "ClientConnection":
         """One client."""
@@ -96,6 +98,11 @@ class SmtpServer(Door):
             lambda: self.gate.ask_early(session, name), lambda line: refusal(line) + b"\r\n", b"", name
         )
 
+    def part(self, stream: Stream) -> None:
+        """Close a connection in peace, at the latest when the door is closed."""
+        self._parting.add(stream)
+        stream.close()
+
     async def close(self, drain: float = 5) -> None:
         """As `Door`; whoever is connected is told to come again."""
         await super().close(drain)
@@ -103,6 +110,8 @@ class SmtpServer(Door):
             task.cancel()
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=_PARTING)
+        for stream in self._parting:  # whose peers have not said goodbye yet, as TLS wants them to
+            stream.abort()
         await asyncio.sleep(0)
 
 
@@ -143,7 +152,7 @@ class ClientConnection(Stream):
 
     def _turn_away(self, reply: bytes) -> None:
         self.write(reply)
-        self.close()
+        self._server.part(self)
 
     def overdue(self, now: float) -> float:
         """Seconds for which it has been silent beyond what it may be where others wait for its place."""
@@ -177,6 +186,7 @@ class ClientConnection(Stream):
             decide=server.decide,
             decide_early=server.decide_early,
             complain=self._complain,
+            part=server.part,
         )
         await self._session.run()
 
@@ -203,7 +213,7 @@ class ClientConnection(Stream):
         self._server.tasks.discard(task)
         self._server.leave(self)
         self._session = self._task = None  # they hold each other until the collector comes
-        self.close()
+        self._server.part(self)
 
 
 def _client(transport: asyncio.BaseTransport) -> Client:

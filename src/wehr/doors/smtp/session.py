@@ -59,6 +59,7 @@ class ProxySession:
         decide: Decide,
         decide_early: DecideEarly,
         complain: Callable[[str], None],
+        part: Callable[[Stream], None],
     ) -> None:
         """Put it together.
 
@@ -70,6 +71,7 @@ class ProxySession:
             decide: refuses messages.
             decide_early: refuses recipients, where the proxy is to.
             complain: told why a client was turned away for how it speaks.
+            part: closes the connection to the next hop.
         """
         self._proxy = proxy
         self._stream = stream
@@ -78,6 +80,7 @@ class ProxySession:
         self._decide = decide
         self._decide_early = decide_early
         self._complain = complain
+        self._part = part
         self.patience = Patience(proxy.timeouts)
         self._ours = commands.is_for(proxy.domains) if proxy.domains else None
         self._messages = 0
@@ -115,7 +118,7 @@ class ProxySession:
             try:
                 await self._converse()
             finally:
-                self._next.abort() if self.in_message else self._next.close()
+                self._next.abort() if self.in_message else self._part(self._next)
         except NextHopGone:
             self._stream.write(b"421 4.4.1 %s The next hop is not available; try again later\r\n" % host)
             raise
