@@ -1,5 +1,6 @@
 """``wehr demo --web``: a fleet to look around in."""
 
+import asyncio
 import re
 import signal
 import socket
@@ -14,6 +15,8 @@ from postfix import free_port
 
 from wehr.ledger.listing import Listing
 from wehr.ledger.report import Basis
+from wehr.service.clock import SetClock
+from wehr.service.demonstration import Demonstration
 
 
 def test_it_plays_serves_and_ends_in_order(tmp_path: Path) -> None:
@@ -60,6 +63,32 @@ def test_an_address_that_cannot_be_had_is_one_line() -> None:
             assert run.returncode == 2
             assert said in run.stderr
             assert run.stderr.count("\n") == 1
+
+
+def test_time_never_goes_back(tmp_path: Path) -> None:
+    """Or Wehr would find its clock wrong, and refuse nobody."""
+    demonstration = Demonstration(tmp_path, NOW, 2)
+    demonstration.clock = told = _Told(demonstration.start)
+
+    async def play() -> None:
+        async for _ in demonstration.play():
+            pass
+
+    asyncio.run(play())
+    assert told.times == sorted(told.times)
+    assert len(set(told.times)) >= 2 * 24 * 5  # each of the five at a minute of its own
+
+
+class _Told(SetClock):
+    """A clock that remembers what it told."""
+
+    def __init__(self, now: float) -> None:
+        super().__init__(now)
+        self.times: list[float] = []
+
+    def __call__(self) -> float:
+        self.times.append(self.now)
+        return self.now
 
 
 def test_every_stage_and_story_is_among_the_fleet(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ class Demonstration:
 
     Args:
         folder: the state folder.
-        start: its first day, UTC seconds since 1970.
+        start: a time in its first day, UTC seconds since 1970.
         days: how many it plays.
         cast: who plays.
         until: when nothing more is sent, in the midst of the last day perhaps.
@@ -139,7 +139,8 @@ class Demonstration:
     def __init__(
         self, folder: Path, start: float, days: int, cast: Cast = FIVE, until: float = float("inf")
     ) -> None:
-        self.clock = SetClock(start)
+        self.start = start // DAY * DAY
+        self.clock = SetClock(self.start)
         self.config = Config(
             host_name="mx.example.org",
             receiver=Receiver(networks=()),
@@ -148,7 +149,6 @@ class Demonstration:
             web=Web(listen=()),
         )
         self.folder = folder
-        self.start = start // DAY * DAY
         self.days = days
         self.until = until
         self._cast = cast
@@ -226,15 +226,16 @@ class Demonstration:
         store.change_pauses(lambda old: request(old, pause, self.start), event)
 
     async def _day(self, day: int, clients: list[AsyncMilterClient]) -> list[Today]:
-        """The messages of a day, hour by hour, each at a minute that moves."""
+        """The messages of a day in their order, each hour's at minutes that move: time never goes back."""
         seen = [Today(actor, *actor.at(day)) for actor in self._cast.actors]
         for hour in range(24):
-            for number, (today, client) in enumerate(zip(seen, clients, strict=True)):
-                minute = (7 * hour + 13 * number + day) % 60
+            minutes = ((7 * hour + 13 * number + day) % 60 for number in range(len(seen)))
+            for minute, number in sorted(zip(minutes, range(len(seen)), strict=True)):
+                today = seen[number]
                 at = self.start + day * DAY + hour * HOUR + minute * 60
                 if at < self.until and today.actor.sends(day, hour):
                     self.clock.now = at
-                    await self._send(today, client)
+                    await self._send(today, clients[number])
         return seen
 
     async def _send(self, today: Today, client: AsyncMilterClient) -> None:
