@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from door_peers import PEERS, Peer
+from listening import on_tcp, on_unix
 from recording_gate import RecordingGate
 
 from wehr.doors.door import Door
@@ -90,7 +91,7 @@ class Stand:
 async def standing(peer: Peer, limits: Limits) -> AsyncIterator[Stand]:
     """The door open, and the crowd gone in the end."""
     stand = Stand(peer, limits)
-    stand.address = ("127.0.0.1", await stand.door.listen_tcp("127.0.0.1", 0))
+    stand.address = ("127.0.0.1", await on_tcp(stand.door))
     try:
         yield stand
     finally:
@@ -196,7 +197,7 @@ def test_a_peer_that_never_reads_is_cut_off(swept: Peer, tmp_path: Path) -> None
     """Its answers are not stored for it; so with many at a time."""
 
     async def scene(stand: Stand) -> None:
-        await stand.door.listen_unix(tmp_path / "door.sock")  # whose buffers in the kernel are small
+        await on_unix(stand.door, tmp_path / "door.sock")  # whose buffers in the kernel are small
         await asyncio.gather(
             *(asyncio.to_thread(_never_read, tmp_path / "door.sock", swept) for _ in range(5))
         )
@@ -455,7 +456,7 @@ def test_a_client_that_never_reads_waits_and_is_given_up(patient: Peer, tmp_path
     """It is read no further than its answers are, and hung up on in the end."""
 
     async def scene(stand: Stand) -> None:
-        await stand.door.listen_unix(tmp_path / "door.sock")
+        await on_unix(stand.door, tmp_path / "door.sock")
         crowd = asyncio.gather(
             *(asyncio.to_thread(_never_read, tmp_path / "door.sock", patient) for _ in range(5))
         )

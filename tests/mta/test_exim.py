@@ -14,6 +14,7 @@ import exim
 import messages
 import postfix
 import pytest
+from listening import on_tcp
 from postfix import Answer, Peer, free_port
 from recording_gate import RecordingGate
 from running import Receiver, receiver
@@ -43,7 +44,7 @@ def _door(gate: RecordingGate) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        listening = asyncio.run_coroutine_threadsafe(server.listen_tcp("127.0.0.1", 0), loop)
+        listening = asyncio.run_coroutine_threadsafe(on_tcp(server), loop)
         yield f"inet:127.0.0.1:{listening.result(30)}"
     finally:
         asyncio.run_coroutine_threadsafe(server.close(0), loop).result(30)

@@ -14,6 +14,7 @@ from pathlib import Path
 import postfix
 import pytest
 import sendmail
+from listening import on_tcp, on_unix
 from postfix import free_port
 from recording_gate import RecordingGate
 from running import until
@@ -41,11 +42,7 @@ class Door:
     def open(self, path: Path | None = None, mode: int = 0o660, group: str | None = None) -> "Door":
         """Listen on the port, or on a unix socket."""
         self.server = MilterServer(self.gate)
-        listening = (
-            self.server.listen_unix(path, mode, group)
-            if path
-            else self.server.listen_tcp("127.0.0.1", self.port)
-        )
+        listening = on_unix(self.server, path, mode, group) if path else on_tcp(self.server, self.port)
         asyncio.run_coroutine_threadsafe(listening, self._loop).result(30)
         return self
 

@@ -13,6 +13,7 @@ import postfix
 import pytest
 import sendmail
 import transcript
+from listening import on_tcp, on_unix
 from recording_gate import RecordingGate
 
 from wehr.doors.milter import MilterServer
@@ -49,8 +50,8 @@ def _door(gate: RecordingGate, path: Path) -> Iterator[int]:
     server = MilterServer(gate)
 
     async def start() -> int:
-        await server.listen_unix(path, 0o666)
-        return await server.listen_tcp("127.0.0.1", 0)
+        await on_unix(server, path, 0o666)
+        return await on_tcp(server)
 
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import BinaryIO
 
+from listening import on_tcp
 from recording_gate import RecordingGate
 
 from wehr.doors.smtp import Proxy, SmtpServer, Tell
@@ -265,7 +266,7 @@ def door(
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        port = asyncio.run_coroutine_threadsafe(server.listen_tcp("127.0.0.1", 0), loop).result(30)
+        port = asyncio.run_coroutine_threadsafe(on_tcp(server), loop).result(30)
         yield gate, server, port, loop, said
     finally:
         asyncio.run_coroutine_threadsafe(server.close(0), loop).result(30)

@@ -10,10 +10,8 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import cast
 
-from wehr.doors.sockets import bind_unix
 from wehr.doors.types import Counters, DoorSession, Event, Gate, Limits, OnEvent, Peer
 from wehr.doors.wire import ProtocolError
 
@@ -43,51 +41,21 @@ class Door:
         self._on_event = on_event or (lambda event, text: None)
         self._told: Counter[Event] = Counter()
         self._listeners: list[asyncio.AbstractServer] = []
-        self._paths: list[tuple[Path, int]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._drained: asyncio.Event | None = None
-
-    async def listen_tcp(self, host: str, port: int) -> int:
-        """Listen on TCP; return the port, which tells the chosen one for port 0.
-
-        Raises:
-            OSError: the address is taken or not ours.
-        """
-        server = await asyncio.get_running_loop().create_server(
-            self.new_connection, host, port, backlog=1024, reuse_address=True
-        )
-        self._started(server)
-        return cast("int", server.sockets[0].getsockname()[1])
 
     async def listen_on(self, listener: socket.socket) -> None:
         """Take connections of a listening socket that other processes may share; it is closed at the end."""
         loop = asyncio.get_running_loop()
         serve = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
-        self._started(await serve(self.new_connection, sock=listener, backlog=1024))
-
-    async def listen_unix(self, path: str | Path, mode: int = 0o660, group: str | int | None = None) -> None:
-        """Listen on a unix socket of this mode and group; one that a dead process left behind is replaced.
-
-        Raises:
-            OSError: a live process listens there, it is not a socket, or the folder is not writable.
-            LookupError: there is no such group.
-        """
-        path = Path(path)
-        listener = bind_unix(path, mode, group)
-        server = await asyncio.get_running_loop().create_unix_server(
-            self.new_connection, sock=listener, backlog=1024
-        )
-        self._paths.append((path, path.stat().st_ino))
-        self._started(server)
+        self._listeners.append(await serve(self.new_connection, sock=listener, backlog=1024))
+        if self._timer is None:
+            self._wait_for_sweep()
 
     async def close(self, drain: float = 5) -> None:
         """Stop listening; let messages under way be answered for up to ``drain`` seconds, then hang up."""
         for listener in self._listeners:
             listener.close()
-        for path, inode in self._paths:
-            with suppress(OSError):
-                if path.stat().st_ino == inode:
-                    path.unlink()
         self._drained = asyncio.Event()
         self.check_drained()
         with suppress(TimeoutError):
@@ -180,11 +148,6 @@ class Door:
     def closing(self) -> bool:
         """Whether the server is being closed."""
         return self._drained is not None
-
-    def _started(self, server: asyncio.AbstractServer) -> None:
-        self._listeners.append(server)
-        if self._timer is None:
-            self._wait_for_sweep()
 
     def _wait_for_sweep(self) -> None:
         def tick() -> None:

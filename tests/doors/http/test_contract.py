@@ -15,6 +15,7 @@ import jsonschema
 import msgspec
 import pytest
 from http_asking import answers, post
+from listening import on_tcp
 from recording_gate import RecordingGate
 
 from wehr.doors.http import HttpServer
@@ -32,7 +33,7 @@ def _door(answer: str | None) -> Iterator[int]:
     thread.start()
     server = HttpServer(gate, tokens=[hashlib.sha256(b"secret").hexdigest()])
     try:
-        yield asyncio.run_coroutine_threadsafe(server.listen_tcp("127.0.0.1", 0), loop).result(30)
+        yield asyncio.run_coroutine_threadsafe(on_tcp(server), loop).result(30)
     finally:
         asyncio.run_coroutine_threadsafe(server.close(0), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from http_asking import answers, post
+from listening import on_tcp
 from recording_gate import RecordingGate
 
 from wehr.doors.http import HttpServer
@@ -21,7 +22,7 @@ LAST = post("/v1/decide", {}, Connection="close")
 async def _door(**options: Any) -> AsyncIterator[tuple[HttpServer, int, list[Event]]]:
     said: list[Event] = []
     server = HttpServer(RecordingGate(), on_event=lambda event, _: said.append(event), **options)
-    port = await server.listen_tcp("127.0.0.1", 0)
+    port = await on_tcp(server)
     try:
         yield server, port, said
     finally:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import pytest
+from listening import on_tcp
 from recording_gate import RecordingGate
 
 from wehr.doors.line import LineServer
@@ -22,9 +23,7 @@ def talk(gate: RecordingGate, what: Talk, limits: Limits | None = None) -> tuple
 
     async def run() -> LineServer:
         server = LineServer(gate, limits, lambda event, text: said.append(event))
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", await server.listen_tcp("127.0.0.1", 0), limit=1 << 20
-        )
+        reader, writer = await asyncio.open_connection("127.0.0.1", await on_tcp(server), limit=1 << 20)
         try:
             await asyncio.wait_for(what(reader, writer), 20)
         finally:

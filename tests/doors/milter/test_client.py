@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from listening import on_tcp
 from recording_gate import RecordingGate
 
 from wehr.doors.milter import (
@@ -98,7 +99,7 @@ def test_the_blocking_client_delivers(gate: RecordingGate) -> None:
 
     async def run() -> None:
         server = MilterServer(gate)
-        port = await server.listen_tcp("127.0.0.1", 0)
+        port = await on_tcp(server)
         assert await asyncio.to_thread(talk, port) == ["accept", "550 5.7.230 blocked"]
         await server.close(0)
 
@@ -111,7 +112,7 @@ def test_the_blocking_client_says_when_nobody_is_there(gate: RecordingGate) -> N
 
     async def run() -> int:
         server = MilterServer(gate)
-        port = await server.listen_tcp("127.0.0.1", 0)
+        port = await on_tcp(server)
         await server.close(0)
         return port
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import postfix
 import pytest
+from listening import on_tcp, on_unix
 from recording_gate import RecordingGate
 
 from wehr.doors.milter import Event, MilterServer
@@ -39,10 +40,10 @@ def beside_postfix(
 
     async def run() -> MilterServer:
         server = MilterServer(gate, on_event=lambda event, text: said.append((event, text)))
-        port = await server.listen_tcp("127.0.0.1", 0)
+        port = await on_tcp(server)
         if unix:
             path = folder / "wehr.sock"
-            await server.listen_unix(path, 0o666)
+            await on_unix(server, path, 0o666)
         try:
             await asyncio.to_thread(session, f"unix:{path}" if unix else f"inet:127.0.0.1:{port}")
         finally:

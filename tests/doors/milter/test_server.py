@@ -3,16 +3,13 @@
 import asyncio
 import contextlib
 import gc
-import grp
-import os
 import socket
-import stat
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
+from listening import on_tcp
 from recording_gate import RecordingGate
 
 from wehr.doors.milter import AsyncMilterClient, Event, Limits, MilterServer, Offer, codec
@@ -57,7 +54,7 @@ def play(door: Door, scene: Callable[[Door], Awaitable[None]]) -> None:
     """Run a scene with the door open."""
 
     async def run() -> None:
-        door.port = await door.server.listen_tcp("127.0.0.1", 0)
+        door.port = await on_tcp(door.server)
         await scene(door)
         await door.server.close(0)
         for writer in door.writers:
@@ -345,82 +342,6 @@ def test_two_writes_over_tcp_do_not_wait_for_a_delayed_acknowledgement(gate: Rec
     took: list[float] = []
     play(Door(gate), scene)
     assert sorted(took)[5] < 0.02
-
-
-# Unix sockets
-
-
-def test_a_unix_socket_has_its_mode_and_group_and_is_removed_at_the_end(
-    gate: RecordingGate, tmp_path: Path
-) -> None:
-    """And a client is served there."""
-    path = tmp_path / "wehr.sock"
-    group = grp.getgrgid(os.getgid()).gr_name
-
-    async def run() -> None:
-        server = MilterServer(gate)
-        await server.listen_unix(path, 0o620, group)
-        status = path.stat()
-        assert stat.S_IMODE(status.st_mode) == 0o620
-        assert status.st_gid == os.getgid()
-        client = await AsyncMilterClient.open(str(path), SESSION)
-        assert await client.deliver(HEADERS) == "accept"
-        await client.close()
-        await server.close(0)
-
-    asyncio.run(run())
-    assert not path.exists()
-
-
-def test_a_dead_process_s_socket_is_replaced_and_a_live_one_s_is_not(
-    gate: RecordingGate, tmp_path: Path
-) -> None:
-    """Nobody has to clean up after a crash, and nobody's socket is stolen."""
-    path = tmp_path / "wehr.sock"
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-
-    async def run() -> None:
-        first, second = MilterServer(gate), MilterServer(gate)
-        await first.listen_unix(path)
-        with pytest.raises(FileExistsError, match="in use"):
-            await second.listen_unix(path)
-        await second.close(0)
-        client = await AsyncMilterClient.open(str(path), SESSION)
-        assert await client.deliver(HEADERS) == "accept"
-        await client.close()
-        await first.close(0)
-
-    asyncio.run(run())
-
-
-def test_a_file_in_the_way_is_left_alone(gate: RecordingGate, tmp_path: Path) -> None:
-    """It is somebody's."""
-    path = tmp_path / "wehr.sock"
-    path.write_text("precious")
-
-    with pytest.raises(FileExistsError, match="not a socket"):
-        asyncio.run(MilterServer(gate).listen_unix(path))
-    assert path.read_text() == "precious"
-
-
-def test_an_unknown_group_is_an_error_and_leaves_no_socket(gate: RecordingGate, tmp_path: Path) -> None:
-    """Better no door than one that the mail system cannot open."""
-    path = tmp_path / "wehr.sock"
-
-    with pytest.raises(LookupError):
-        asyncio.run(MilterServer(gate).listen_unix(path, group="no-such-group"))
-    assert not path.exists()
-
-
-def test_a_taken_port_is_an_error(gate: RecordingGate) -> None:
-    """It is said at the start, not found out later."""
-
-    async def run() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(OSError, match="in use"):
-            await MilterServer(gate).listen_tcp("127.0.0.1", other.getsockname()[1])
-
-    asyncio.run(run())
 
 
 # Closing
