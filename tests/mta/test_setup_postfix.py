@@ -171,12 +171,14 @@ def _broken(wehr: Receiver) -> Sequence[tuple[str, str, str]]:
             "is not wired to Wehr: smtpd_milters names 127.0.0.1:",
             "wrong",
         ),
+        (f"{{ {good}, default_acton=accept }}", "may take no mail at all", "wrong"),
+        (f"{good}, default_action=accept", "may take no mail at all", "wrong"),
     )
 
 
-@pytest.mark.parametrize("case", range(4))
+@pytest.mark.parametrize("case", range(6))
 def test_doctor_names_what_is_wrong_and_setup_mends_it(mx: Postfix, wehr: Receiver, case: int) -> None:
-    """Fail mode, timeouts, twice, elsewhere; the remedy is the very line that setup writes."""
+    """Fail mode, timeouts, twice, elsewhere, slips; the remedy is the very line that setup writes."""
     value, said, level = _broken(wehr)[case]
     timeouts = [f"milter_{step}_timeout = 300s" for step in ("connect", "command", "content")]
     _postconf(mx, "-e", f"smtpd_milters = {value}", *timeouts)

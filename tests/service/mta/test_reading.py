@@ -8,7 +8,7 @@ import pytest
 from wehr.service.config import parse
 from wehr.service.mta import CannotChange, Place, exim, opensmtpd, places, preferred, reach, sendmail
 from wehr.service.mta.places import read
-from wehr.service.mta.postfix.instance import milters, seconds
+from wehr.service.mta.postfix.instance import milters, seconds, unreadable
 
 HERE = Place("127.0.0.1", 8893)
 DOCS = Path(__file__).resolve().parent.parent.parent.parent / "docs"
@@ -73,6 +73,32 @@ def test_a_list_of_milters_is_read() -> None:
     assert [it.place for it in others] == [Place("a", 1), Place(path="x"), None]
     assert [it.text for it in others] == ["inet:a:1", "unix:x", "$dkim"]
     assert milters("") == []
+
+
+def test_a_setting_in_braces_of_its_own_is_read() -> None:
+    """With blanks in it, which Postfix takes there and nowhere else."""
+    (only,) = milters("{ inet:127.0.0.1:8893, { default_action = accept } }")
+    assert (only.place, only.settings, only.fault) == (HERE, {"default_action": "accept"}, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("{ inet:127.0.0.1:8893, default_acton=accept }", "there is no setting 'default_acton'"),
+        ("{ inet:127.0.0.1:8893, default_action = accept }", "'default_action' is to be followed by '='"),
+        ("inet:127.0.0.1:8893, default_action=accept", "'default_action=accept' is neither"),
+        ("{ inet:127.0.0.1:8893, default_action=accept", "a brace has no partner"),
+        ("{ 127.0.0.1:8893, default_action=accept }", "'127.0.0.1:8893' is neither inet:HOST:PORT"),
+        ("inet:8893@127.0.0.1", "'inet:8893@127.0.0.1' is neither"),
+        ("{ inet:127.0.0.1:8893; default_action=accept }", "'inet:127.0.0.1:8893;' is neither"),
+        ("inet:127.0.0.1:8893, unix:opendkim/opendkim.sock, inet:[::1]:8891, inet:host:smtp", ""),
+        ("", ""),
+    ],
+)
+def test_what_ends_an_smtpd_is_told(value: str, why: str) -> None:
+    """Each was put to Postfix 3.7: its smtpd ended, or answered 451, or went by no milter."""
+    assert unreadable(value).startswith(why)
+    assert bool(unreadable(value)) == bool(why)
 
 
 def test_times_of_postfix() -> None:

@@ -19,10 +19,11 @@ from wehr.service.mta.postfix.instance import (
     policy_line,
     seconds,
     spaceless,
+    unreadable,
 )
 from wehr.service.mta.types import Finding, Level
 
-_POLICY: Final = re.compile(r"check_policy_service\s+(?:\{([^{}]*)\}|([^,\s{}]+))")
+_POLICY: Final = re.compile(r"check_policy_service\s+(?:\{((?:[^{}]|\{[^{}]*\})*)\}|([^,\s{}]+))")
 _PATIENCE: Final = {"connect": 10, "command": 10, "content": 30}
 _OPEN: Final = 'wehr.toml: [milter] listen = ["127.0.0.1:8893"]'
 
@@ -88,6 +89,10 @@ def _examine_list(
             f"master.cf: {service.key}: take no_milters out of receive_override_options",
         )
         return
+    if fault := unreadable(value):
+        text = f"Postfix cannot read {name}, and may take no mail at all: {fault}; 'postfix check' does not tell"
+        yield Finding(Level.WRONG, about, text, remedy)
+        return
     if not ours:
         hidden = next(
             (it.place for it in found if it.place and it.place.path and among(it.place, doors)), None
@@ -136,7 +141,7 @@ def _faults(ours: Asked, instance: Instance, remedy: str, about: str) -> Iterato
     """What is wrong in an entry that names Wehr."""
     settings = instance.settings
     action = ours.settings.get("default_action", settings.get("milter_default_action", ""))
-    if action != "accept":
+    if action.lower() != "accept":
         yield Finding(
             Level.WRONG,
             about,
@@ -227,10 +232,12 @@ def wired(value: str, doors: Sequence[Place], instance: Instance) -> str:
     kept: list[str] = []
     ours = None
     for it in milters(value):
+        if it.stray:
+            continue
         if not (it.place and (_leads(instance, it.place, doors, chroot=chroot) or among(it.place, doors))):
             kept.append(it.text)
         elif ours is None:
-            sound = not any(_faults(it, instance, "", "")) and _leads(
+            sound = not (unreadable(value) or any(_faults(it, instance, "", ""))) and _leads(
                 instance, it.place, doors, chroot=chroot
             )
             ours = it.text if sound else line(here)

@@ -27,7 +27,12 @@ _ASKED: Final = (
 )
 _SETTINGS: Final = "default_action=accept, connect_timeout=3s, command_timeout=3s, content_timeout=10s"
 _SUBMISSION: Final = frozenset({"submission", "submissions", "smtps", "465", "587"})
-_ITEM: Final = re.compile(r"\{([^{}]*)\}|([^,\s{}]+)")
+_ITEM: Final = re.compile(r"\{((?:[^{}]|\{[^{}]*\})*)\}|([^,\s{}]+)")
+"""A word, or what is in braces, in which there may be braces once more."""
+_MILTER: Final = re.compile(r"(?:unix|local):.+|inet:(?:.+:)?[\w-]+")
+_OPTIONS: Final = frozenset(
+    {"connect_timeout", "command_timeout", "content_timeout", "protocol", "default_action"}
+)
 _TIME: Final = re.compile(r"(\d+)([smhdw]?)")
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 BLIND: Final = "no_milters"
@@ -78,6 +83,14 @@ class Asked(Struct, frozen=True):
     text: str
     place: Place | None
     settings: dict[str, str]
+    fault: str = ""
+    """Why Postfix cannot read it as a milter; it then takes no mail, or takes it unasked."""
+
+    @property
+    def stray(self) -> bool:
+        """Whether it is a setting that stands outside the braces of its milter."""
+        name, equals, _ = self.text.partition("=")
+        return bool(equals) and name in _OPTIONS
 
 
 def find(folders: Sequence[Path] = ()) -> list[Path]:
@@ -135,9 +148,28 @@ def milters(value: str) -> list[Asked]:
 def asked(match: re.Match[str]) -> Asked:
     """One entry, from a match that holds what is in its braces, or else all of it."""
     inner = match[1] if match[1] is not None else match[2]
-    place, *settings = [part for part in re.split(r"[,\s]+", inner.strip()) if part] or [""]
-    pairs = (setting.partition("=") for setting in settings)
-    return Asked(match[0], read(place), {name: value for name, _, value in pairs})
+    first, *rest = [_word(it) for it in _ITEM.finditer(inner)] or [""]
+    settings = {}
+    fault = "" if _MILTER.fullmatch(first) else f"{first!r} is neither inet:HOST:PORT nor unix:PATH"
+    for setting in rest:
+        name, equals, value = (part.strip() for part in setting.partition("="))
+        settings[name] = value
+        if not equals:
+            fault = fault or f"{name!r} is to be followed by '=' without a blank"
+        elif name not in _OPTIONS:
+            fault = fault or f"there is no setting {name!r}"
+    return Asked(match[0], read(first), settings, fault)
+
+
+def _word(match: re.Match[str]) -> str:
+    return match[1].strip() if match[1] is not None else match[2]
+
+
+def unreadable(value: str) -> str:
+    """Why Postfix cannot read a list of milters; empty if it can."""
+    if set("{}") & set(_ITEM.sub("", value)):
+        return "a brace has no partner"
+    return next((it.fault for it in milters(value) if it.fault), "")
 
 
 def line(place: Place) -> str:
