@@ -1,11 +1,12 @@
 """The configuration: defaults, and errors that name file, line, key, what was found and what is allowed."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from wehr.policy.types import Mode
-from wehr.service.config import Config, ConfigError, load, parse
+from wehr.service.config import Config, ConfigError, find, load, parse
 from wehr.service.door_settings import split_address
 
 
@@ -54,6 +55,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A configuration that was asked for must be there."""
     with pytest.raises(ConfigError, match=r"absent\.toml: cannot be read: No such file"):
         load(tmp_path / "absent.toml")
+
+
+def test_a_folder_that_is_closed_to_this_user_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root's own, from which an administrator has a command run as the user of the service."""
+    (tmp_path / "wehr.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert find() == Path("wehr.toml")
+    user = os.geteuid()
+    tmp_path.chmod(0)
+    try:
+        if user == 0:
+            os.seteuid(65534)  # nobody: root may look everywhere
+        found = find()
+    finally:
+        os.seteuid(user)
+        tmp_path.chmod(0o700)
+    assert found in {None, Path("/etc/wehr/wehr.toml")}
 
 
 def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:

@@ -201,7 +201,14 @@ def find() -> Path | None:
     """The configuration file that is used when none is named."""
     user = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     files = (Path(name.replace("$XDG_CONFIG_HOME", user)) for name in SEARCHED)
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if _there(file)), None)
+
+
+def _there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except PermissionError:
+        return False  # in a folder that is closed to this user, such as root's, from which sudo was called
 
 
 def load(file: Path | None) -> Config:

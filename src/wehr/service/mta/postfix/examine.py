@@ -90,7 +90,7 @@ def _examine_list(
         )
         return
     if fault := unreadable(value):
-        text = f"Postfix cannot read {name}, and may take no mail at all: {fault}; 'postfix check' does not tell"
+        text = f"Postfix cannot read {name}: {fault}; smtpd may take no mail, and 'postfix check' is silent"
         yield Finding(Level.WRONG, about, text, remedy)
         return
     if not ours:
