@@ -238,13 +238,23 @@ def parse(text: str, name: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         where = re.search(r"\(at line (\d+), column \d+\)", str(error))
         line = f":{where[1]}" if where else ""
-        raise ConfigError(f"{name}{line}: not TOML: {re.sub(r' .at .*', '', str(error))}") from None
+        raise ConfigError(f"{name}{line}: not TOML: {_plain(re.sub(r' .at .*', '', str(error)))}") from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deep") from None
     try:
         return msgspec.convert(data, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(str(error), data, text, name)) from None
+
+
+def _plain(message: str) -> str:
+    """What ``tomllib`` says of the usual slips, in words that help."""
+    if twice := re.fullmatch(r"Cannot declare \((.*?),?\) twice", message):
+        table = twice[1].replace("'", "").replace(", ", ".")
+        return f"[{table}] is in the file twice; put its keys together"
+    if message == "Cannot overwrite a value":
+        return "the key is in the file twice"
+    return f"{message}; a text stands in double quotes" if message == "Invalid value" else message
 
 
 def _explain(message: str, data: dict[str, Any], text: str, name: str) -> str:
@@ -262,7 +272,10 @@ def _explain(message: str, data: dict[str, Any], text: str, name: str) -> str:
         names = [field.name for field in msgspec.structs.fields(kind)] if _is_struct(kind) else []
         path.append(unknown[1])
         near = difflib.get_close_matches(unknown[1], names, 1)
-        what = f"unknown key; {f'did you mean {near[0]!r}? ' if near else ''}allowed: {', '.join(names)}"
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        if len(path) > 1 and unknown[1] in Config.__struct_fields__:
+            hint = f"{unknown[1]!r} stands above the first [table]; "
+        what = f"unknown key; {hint}allowed: {', '.join(names)}"
     else:
         what = f"found {found!r}: {what[:1].lower()}{what[1:]}" if path else what
         if isinstance(kind, type) and issubclass(kind, Enum):
