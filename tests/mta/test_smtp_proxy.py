@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiosmtplib
 import messages
+import opensmtpd
 import postfix
 import pytest
 from postfix import Postfix, free_port
@@ -192,6 +193,24 @@ def test_chunks_reach_postfix_and_refused_ones_do_not(open_folder: Path) -> None
                 assert f"{code} {said.decode()}" == answer or (code == 250 and b"queued" in said)
         until(lambda: "status=sent" in mx.log)
         assert mx.log.count("message-id=") == 1
+
+
+def test_opensmtpd_takes_no_line_for_the_end_that_we_do_not(open_folder: Path) -> None:
+    """Its lines are C strings: a dot and a NUL end a message there, and what follows would be commands."""
+    with (
+        opensmtpd.running(open_folder) as mx,
+        door((mx.host, mx.port), tell=Tell.RECEIVED, domains=("example.org",)) as (_, _, port, _, said),
+        smtplib.SMTP("127.0.0.1", port, timeout=30, source_address=(CLIENT, 0)) as client,
+    ):
+        for line in ("EHLO mail.example.com", "MAIL FROM:<a@example.com>", "RCPT TO:<b@example.org>", "DATA"):
+            client.docmd(line)
+        client.send(messages.postfix().replace("\n", "\r\n").encode() + b"\r\nHello\r\n.\0\r\n")
+        client.send(b"MAIL FROM:<x@example.com>\r\n.\r\n")
+        assert client.getreply()[0] == 554
+        client.close()
+        until(lambda: "disconnected" in mx.log)
+        assert " msgid=" not in mx.log
+    assert "lone dot" in said[0][1]
 
 
 def test_postfix_stopped_in_the_middle_of_a_message_loses_none(open_folder: Path) -> None:

@@ -30,14 +30,17 @@ def fed(stream: bytes, cuts: list[int]) -> tuple[bytes, Content]:
 
 
 def lone_dots(stream: bytes) -> list[bytes]:
-    """Every lone dot with the line ends around it, by any reading of them; as slowly as can be."""
+    """Every lone dot with the line ends around it, by any reading of them; as slowly as can be.
+
+    To who keeps lines as C strings, a NUL ends one.
+    """
     text = b"\r\n" + stream
     found = []
     for place in range(len(text)):
         for before in (b"\r\n", b"\r", b"\n"):
             if before == b"\n" and text[place - 1 : place] == b"\r":
                 continue
-            for after in (b"\r\n", b"\r", b"\n"):
+            for after in (b"\r\n", b"\r", b"\n", b"\0"):
                 whole = before + b"." + after
                 if text.startswith(whole, place):
                     if after == b"\r" and text[place + len(whole) : place + len(whole) + 1] in (b"\n", b""):
@@ -74,13 +77,14 @@ def test_a_message_ends_at_a_dot_between_two_crlf_and_nowhere_else(stream: bytes
 
 
 @given(STREAMS, CUTS)
+@example(b"a\r\n.\0\r\nMAIL FROM:<>", [4])
 def test_what_passes_holds_no_end_by_anybodys_reading(stream: bytes, cuts: list[int]) -> None:
     """Nothing smuggled: neither in what is sent on, nor together with the dot that we put behind it."""
     out, content = fed(stream, cuts)
     first = next(iter(lone_dots(stream)), b"")
     assert content.forged == (first not in (b"", b"\r\n.\r\n"))
     sent = b"\r\n" + out + (b".\r\n" if content.ended and not content.forged else b"")
-    ends = [match.end() for match in re.finditer(rb"(?:\r\n|[\r\n])\.(?:\r\n|[\r\n])", sent)]
+    ends = [match.end() for match in re.finditer(rb"(?:\r\n|[\r\n])\.(?:\r\n|[\r\n\0])", sent)]
     assert ends == ([len(sent)] if content.ended and not content.forged else [])
 
 

@@ -2,7 +2,8 @@
 
 The end of a message is CRLF.CRLF and nothing else (RFC 5321 section 4.1.1.4). A line with a lone dot whose
 ends are not both CRLF is what SMTP smuggling is made of: one side takes it for the end of the message and
-what follows for commands, the other takes it for text. None passes through here.
+what follows for commands, the other takes it for text. None passes through here, nor one with a NUL behind
+it: to OpenSMTPD, whose lines are C strings, the line ends there (smtp_session.c, smtp_tx_dataline).
 """
 
 import re
@@ -10,7 +11,7 @@ import re
 from msgspec import Struct
 
 END = b"\r\n.\r\n"
-_LONE_DOT = re.compile(rb"(?:\r\n|[\r\n])\.(?:\r\n|\n|\r(?=[^\n]))")
+_LONE_DOT = re.compile(rb"(?:\r\n|[\r\n])\.(?:\r\n|[\n\0]|\r(?=[^\n]))")
 _BEGUN = re.compile(rb"(?:\r\n?|\n)(?:\.\r?)?\Z")
 _END_OF_HEADER = re.compile(rb"(?:\A|\n)\r?\n")
 _CHUNK = re.compile(rb"BDAT +([0-9]{1,18})( +LAST)? *\r\n", re.IGNORECASE)
