@@ -84,3 +84,25 @@ def test_every_page_can_be_read_by_everybody(look: str, shown: Site, browser: Br
                 see(page, name, address(shown, path))
 
     assert {name: faulty for name, faulty in found.items() if faulty} == {}
+
+
+def test_on_a_phone_names_and_charts_are_whole(shown: Site, browser: Browser) -> None:
+    """A host's name is broken after dots alone; a chart fits the window, its colours are named below it."""
+    lines = "it => [...it.childNodes].filter(part => part.nodeType === 3).map(part => { const range = "
+    lines += "document.createRange(); range.selectNode(part); return range.getClientRects().length; })"
+    with window(browser, shown.url, **LOOKS["phone"]) as page:
+        shown.log_in(page, Role.VIEWER)
+        page.goto("/report")
+        for link in page.locator("table.report tbody th a").all():
+            assert set(link.evaluate(lines)) == {1}, link.inner_text()
+        for path in ("/", f"/servers/{shown.server('ex01.harbour.example')}"):
+            page.goto(path)
+            for figure in page.locator("figure.chart").all():
+                figure.scroll_into_view_if_needed()
+                for part in (figure.locator("img"), figure.locator("figcaption")):
+                    box = part.bounding_box()
+                    assert box is not None
+                    assert box["x"] >= 0
+                    assert box["x"] + box["width"] <= 360
+                assert figure.locator("img").evaluate("it => it.currentSrc").endswith("narrow=1")
+                assert figure.locator("figcaption span").count() >= 3

@@ -81,6 +81,16 @@ class Let:
         return PlainTextResponse("refused", 403)
 
 
+class Reader(TestClient):
+    """A browser that reads names as people do, who do not see where a line may be broken inside one."""
+
+    def request(self, *args: Any, **options: Any) -> Any:
+        """What is answered."""
+        answer = super().request(*args, **options)
+        answer._content = answer.content.replace(b"<wbr>", b"")
+        return answer
+
+
 @cache
 def _empty_store() -> bytes:
     """The file of a new store: copied quicker than made."""
@@ -131,7 +141,7 @@ def client(
 ) -> Iterator[TestClient]:
     """A browser that is let in as the visitor."""
     app = create_app(given, pages, Let(visitor), settings)
-    with TestClient(app, base_url="http://localhost", follow_redirects=False) as browser:
+    with Reader(app, base_url="http://localhost", follow_redirects=False) as browser:
         yield browser
 
 
@@ -145,7 +155,7 @@ def site(
     """A browser at the whole site, with real accounts, sessions, tokens, and perhaps an OpenID provider."""
     app = operators_site(given, settings or WebSettings(), provider)
     peer = (client_ip, 50_000)
-    with TestClient(app, base_url="http://localhost", follow_redirects=False, client=peer) as browser:
+    with Reader(app, base_url="http://localhost", follow_redirects=False, client=peer) as browser:
         yield browser
 
 

@@ -22,22 +22,30 @@ TAKEN: Final = "#2f7d95"
 DELAYED: Final = "#c07a1a"
 REFUSED: Final = "#c2434d"
 WOULD: Final = "#8a97a0"
+WIDE: Final = 760
+NARROW: Final = 340
+"""Pixels; the narrow fits on a phone."""
 
 
-def stacked(title: str, labels: Sequence[str], series: Mapping[str, tuple[str, Sequence[int]]]) -> bytes:
-    """Bars upon each other, one stack for each label; ``series`` gives each name its colour and values."""
+def stacked(
+    title: str, labels: Sequence[str], series: Mapping[str, tuple[str, Sequence[int]]], width: int = WIDE
+) -> bytes:
+    """Bars upon each other, one stack for each label; ``series`` gives each name its colour and values.
+
+    Which colour is which stands below the picture, on the page: so it is read on a phone, too.
+    """
     colors = tuple(color for color, _ in series.values())
     chart = pygal.StackedBar(
         style=_styled(colors),
         css=["file://style.css", "file://graph.css", _CSS],
         js=[],
-        width=760,
+        width=width,
         height=260,
         disable_xml_declaration=True,
-        legend_at_bottom=True,
+        show_legend=False,
         margin=6,
         show_minor_x_labels=False,
-        x_labels_major_every=max(1, len(labels) // 8),
+        x_labels_major_every=max(1, len(labels) // (width // 95)),
         no_data_text="",
         truncate_label=20,
     )
@@ -47,14 +55,15 @@ def stacked(title: str, labels: Sequence[str], series: Mapping[str, tuple[str, S
     return _bytes(chart, title, {name: sum(values) for name, (_, values) in series.items()})
 
 
-def ranked(title: str, bars: Mapping[str, tuple[str, int]]) -> bytes:
+def ranked(title: str, bars: Mapping[str, tuple[str, int]], width: int = WIDE) -> bytes:
     """Lying bars, one for each name, which has a colour and a value, the first on top."""
     chart = pygal.HorizontalBar(
         style=_styled(tuple(color for color, _ in bars.values()) or (TAKEN,)),
         css=["file://style.css", "file://graph.css", _CSS],
         js=[],
-        width=760,
+        width=width,
         height=60 + 26 * max(1, len(bars)),
+        max_scale=width // 60,
         disable_xml_declaration=True,
         show_legend=False,
         margin=6,
@@ -74,7 +83,6 @@ def _styled(colors: tuple[str, ...]) -> Style:
         font_family="system-ui, sans-serif",
         label_font_size=11,
         major_label_font_size=11,
-        legend_font_size=12,
         colors=colors,
     )
 

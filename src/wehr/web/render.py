@@ -62,6 +62,7 @@ def _environment(language: str) -> Environment:
         day=_day,
         number=_number,
         build=_build,
+        host=_host,
         minutes=_minutes,
         iso=_iso,
         clock=_clock,
@@ -124,6 +125,11 @@ def _build(value: Build | str | None) -> str:
     if not value:
         return ""
     return value if isinstance(value, str) else format_build(value)
+
+
+def _host(name: str) -> Markup:
+    """A host's name, which is broken after a dot where it must be."""
+    return escape(name).replace(".", Markup(".<wbr>"))
 
 
 @pass_context

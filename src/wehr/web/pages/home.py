@@ -31,6 +31,13 @@ _BUILDS: Final = 20
 _QUIET: Final = 3600.0
 """Seconds that a node may carry nothing while others do."""
 
+LATENESS: Final = (
+    (N_("none out of date"), charts.TAKEN),
+    (N_("some out of date"), charts.DELAYED),
+    (N_("all out of date"), charts.REFUSED),
+)
+"""How many of a product's servers are out of date, with the colour of its bar."""
+
 _Kind = tuple[str, str]
 _kind: Final[Callable[[Line], _Kind]] = attrgetter("software", "build")
 """What the catalogue goes by: there are few builds, however many servers."""
@@ -156,6 +163,7 @@ async def _home(visit: Visit) -> Response:
         enforces=_enforces(present.policy),
         days=days,
         series=SERIES,
+        lateness=LATENESS,
         days_ahead=_DAYS,
         week=_WEEK,
         having=_having,
@@ -210,17 +218,18 @@ async def _messages_chart(visit: Visit) -> Response:
         for number, (text, color) in enumerate(SERIES)
     }
     title = visit.translate(N_("Messages by day"))
-    return await picture(visit, lambda: charts.stacked(title, labels, series))
+    return await picture(visit, lambda width: charts.stacked(title, labels, series, width))
 
 
 async def _products_chart(visit: Visit) -> Response:
     summary = await summary_of(visit)
+    (_, none), (_, some), (_, every) = LATENESS
     bars = {
-        name: (charts.REFUSED if late == count else charts.DELAYED if late else charts.TAKEN, count)
+        name: (every if late == count else some if late else none, count)
         for name, count, late in summary.products
     }
     title = visit.translate(N_("By product"))
-    return await picture(visit, lambda: charts.ranked(title, bars))
+    return await picture(visit, lambda width: charts.ranked(title, bars, width))
 
 
 PAGES: Final = (

@@ -43,7 +43,7 @@ async def _chart(visit: Visit) -> Response:
         for number, (text, color) in enumerate(SERIES)
     }
     title = f"{row.key.name}: {visit.translate(N_('Messages by hour'))} (UTC)"
-    return await picture(visit, lambda: charts.stacked(title, labels, series))
+    return await picture(visit, lambda width: charts.stacked(title, labels, series, width))
 
 
 def _label(at: int, language: str) -> str:

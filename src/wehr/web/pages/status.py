@@ -14,7 +14,6 @@ from wehr.ledger.report import Basis
 from wehr.ledger.rows import ServerRow
 from wehr.ledger.story import Story, story
 from wehr.policy.types import Action
-from wehr.policy.windows import HOUR
 from wehr.web.access.attempts import network_of
 from wehr.web.visit import Need, Page, Visit
 
@@ -27,8 +26,8 @@ class Told(Struct, frozen=True):
 
     verdict: str
     """What mail meets now: mixed, current, taken, held, reported, open, throttled or blocked."""
-    until: int | None
-    """When mail is taken again, in UTC seconds since 1970; None if it is, or if that has no date."""
+    until: float | None
+    """When mail is taken again, in UTC seconds since 1970; None if it is, or if that is not near."""
     missing: tuple[MissingUpdate, ...]
     missing_more: int
     paid: tuple[str, ...]
@@ -90,7 +89,7 @@ def tell(found: Story, basis: Basis, language: str, *, doubted: bool = False) ->
     )
 
 
-def _now(found: Story, basis: Basis, *, doubted: bool) -> tuple[str, int | None]:
+def _now(found: Story, basis: Basis, *, doubted: bool) -> tuple[str, float | None]:
     """What a message of the server meets at this moment."""
     excuses = {
         "mixed": found.report.mixed and basis.policy.mixed != "enforce",
@@ -98,18 +97,11 @@ def _now(found: Story, basis: Basis, *, doubted: bool) -> tuple[str, int | None]
         "taken": not found.report.out_of_date,
         "held": found.excuse is not None,
         "reported": not found.enforced,
-        "open": doubted or not found.windows,
+        "open": doubted or found.action is Action.ACCEPT,
     }
     if excuse := next((name for name, holds in excuses.items() if holds), None):
         return excuse, None
-    this, following = found.windows
-    action = this.at(basis.now)
-    if action is Action.ACCEPT:
-        return "open", None
-    again: int | None = this.end
-    if following.start == this.end:  # the next hour's stretch follows without a gap
-        again = following.end if following.end - following.start < HOUR else None
-    return ("blocked" if action is Action.BLOCK else "throttled"), again
+    return ("blocked" if found.action is Action.BLOCK else "throttled"), found.until
 
 
 def _up_to_date(found: Story, basis: Basis) -> bool:
