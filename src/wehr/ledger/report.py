@@ -14,7 +14,7 @@ from wehr.ledger.memory import Ledger
 from wehr.ledger.rows import ServerRow, Tally
 from wehr.ledger.state import DAY, ServerState
 from wehr.policy import Action, Episode, Holds, Policy, ServerKey, Standing, complies
-from wehr.policy.clock import elapsed, stopped, when
+from wehr.policy.clock import elapsed, excusing, stopped, when
 from wehr.policy.compliance import Compliance
 from wehr.policy.cure import least_accepted
 from wehr.policy.ladder import Ladder, Stage, stage_at
@@ -172,7 +172,7 @@ class Course(Struct, frozen=True):
     @property
     def excuse(self) -> Stop | None:
         """What has its mail taken meanwhile: an exemption of one address stops the clock of the others."""
-        return stopped((stop for stop in self.stops if stop.reason), self.now)
+        return excusing(self.stops, self.now)
 
 
 class Judgement(Struct, frozen=True):

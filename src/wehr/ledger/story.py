@@ -9,9 +9,10 @@ from wehr.ledger.report import Basis, ReportRow, judge, report_row
 from wehr.ledger.rows import ServerRow, Tally
 from wehr.policy import Mode
 from wehr.policy.policy import Policy
+from wehr.policy.refusals import Refusals
 from wehr.policy.timeline import Entry
-from wehr.policy.types import Reason, Stop
-from wehr.policy.windows import HOUR, Window, window
+from wehr.policy.types import Action, Reason, Stop
+from wehr.policy.windows import HOUR, Window
 
 _OF_THE_LADDER = {Reason.REPORT_STAGE, Reason.OUTSIDE_WINDOW, Reason.THROTTLED, Reason.BLOCKED}
 
@@ -33,6 +34,10 @@ class Story(Struct, frozen=True):
     """What has its mail taken now, whatever its stage."""
     enforced: bool
     """Whether what the ladder says is carried out, or would be."""
+    action: Action
+    """What its mail meets now."""
+    until: float | None
+    """When mail that is refused is taken again; None if that is not near."""
     windows: tuple[Window, ...]
     """When mail is refused in this hour and the next; none where nothing is."""
 
@@ -46,12 +51,13 @@ def story(row: ServerRow, tallies: tuple[Tally, ...], basis: Basis, key: bytes) 
     """The story of a server; ``key`` is the fleet's secret, which places the windows."""
     judged = judge(row.key, row.state, row.client_name, basis)
     course, enforced = judged.course, is_enforced(row, basis.policy)
-    excuse = course.excuse if course else None
-    stage = judged.stage[1]
+    action, until = Action.ACCEPT, None
     windows: tuple[Window, ...] = ()
-    if enforced and not excuse and stage.minutes:
+    if enforced and course and judged.assessment:
+        refusals = Refusals(row.key, basis.policy, judged.assessment, course.episode, course.stops, key)
+        action, until = refusals.met(basis.now)
         hour = int(basis.now // HOUR)
-        windows = tuple(window(key, row.key, it, stage.throttle, stage.block) for it in (hour, hour + 1))
+        windows = (*refusals.hour(hour), *refusals.hour(hour + 1))
     return Story(
         row,
         report_row(row, judged, basis, tallies),
@@ -60,8 +66,10 @@ def story(row: ServerRow, tallies: tuple[Tally, ...], basis: Basis, key: bytes) 
         course.stages if course else (),
         course.stops if course else (),
         course.holder if course else None,
-        excuse,
+        course.excuse if course else None,
         enforced,
+        action,
+        until,
         windows,
     )
 

@@ -38,6 +38,11 @@ def stopped(stops: Iterable[Stop], now: float) -> Stop | None:
     return None
 
 
+def excusing(stops: Iterable[Stop], now: float) -> Stop | None:
+    """The stop that has mail taken at ``now``: one without a reason does not."""
+    return stopped((stop for stop in stops if stop.reason), now)
+
+
 def _running(episode: Episode, stops: Sequence[Stop]) -> Iterator[_Span]:
     """The stretches in which the clock runs, in order and disjoint; an open one ends at infinity."""
     holes = merged((stop.start, math.inf if stop.end is None else stop.end) for stop in stops)

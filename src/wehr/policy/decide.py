@@ -1,17 +1,16 @@
 """The decision: a message's evidence, what catalogue and ledger say, and the policy, put together."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 
 from wehr.catalogue.types import Assessment, Note
 from wehr.evidence.types import Relation, Sighting
-from wehr.policy.clock import stopped
+from wehr.policy.clock import excusing
 from wehr.policy.compliance import complies
-from wehr.policy.ladder import Stage, stage_at
 from wehr.policy.policy import Policy
+from wehr.policy.refusals import Refusals
 from wehr.policy.scope import Scope
 from wehr.policy.types import Action, Decision, Episode, Mode, Reason, ServerKey, Standing, Stop
-from wehr.policy.windows import HOUR, window
 
 _REASONS = {
     Action.ACCEPT: Reason.OUTSIDE_WINDOW,
@@ -19,7 +18,6 @@ _REASONS = {
     Action.BLOCK: Reason.BLOCKED,
 }
 _UNCLEAR = {"unknown": Reason.UNKNOWN_BUILD, "backported": Reason.REPORT_ONLY_PRODUCT}
-_MAX_STRETCHES = 6
 
 
 def decide(
@@ -55,19 +53,14 @@ def decide(
     server = ServerKey(scope.tenant, sighting.name, sighting.network)
     episode = (standing and standing.episode) or Episode(now, ((now, None),))
     shown = best_shown(assessment, effective, policy, day)
-    stops = (*policy.stops(shown), *stops)
-
-    def reached(at: float) -> tuple[str, int, Stage]:
-        ladder, place = policy.course(shown, episode, stops, at)
-        number = stage_at(ladder, place)
-        return ladder.name, number, ladder.stages[number - 1]
-
-    name, number, stage = reached(now)
+    refusals = Refusals(server, policy, shown, episode, (*policy.stops(shown), *stops), key)
+    ladder, number = refusals.reached(now)
+    stage = ladder.stages[number - 1]
     action, until, reason = Action.ACCEPT, None, Reason.REPORT_STAGE
-    if holder := stopped((stop for stop in stops if stop.reason), now):
+    if holder := excusing(refusals.stops, now):
         reason = holder.reason or reason
     elif stage.minutes:
-        action, until = _refusing(server, lambda at: reached(at)[2], key, now)
+        action, until = refusals.met(now)
         reason = _REASONS[action]
     return Decision(
         action,
@@ -77,7 +70,7 @@ def decide(
         stage.throttle,
         stage.block,
         until,
-        name,
+        ladder.name,
         scope.mode is Mode.SIMULATE,
     )
 
@@ -151,26 +144,3 @@ def _acquitted(
         if latest is not False:
             return Reason.COMPLIANT_LATELY if latest else Reason.CANNOT_TELL
     return None if assessment.software in policy.enforce_software else Reason.REPORT_ONLY_PRODUCT
-
-
-def _refusing(
-    server: ServerKey, stage_of: Callable[[float], Stage], key: bytes, now: float
-) -> tuple[Action, float | None]:
-    """What the windows say at ``now``, and when mail is taken again.
-
-    A stretch may run up to the end of its hour and the next one begin there, or a new stage may begin before
-    it ends: so the end is followed until it is one.
-    """
-    action, at = Action.ACCEPT, now
-    for _ in range(_MAX_STRETCHES):
-        stage = stage_of(at)
-        stretch = window(key, server, int(at // HOUR), stage.throttle, stage.block)
-        said = stretch.at(at)
-        if said is Action.ACCEPT:
-            return action, at if action is not Action.ACCEPT else None
-        if action is Action.ACCEPT:
-            action = said
-        if stage.minutes == 60:
-            break
-        at = float(stretch.end)
-    return action, None

@@ -9,17 +9,18 @@ from wehr.catalogue import Catalogue
 from wehr.catalogue.types import Assessment, MissingUpdate, Note, State
 from wehr.evidence.build import Build, format_build
 from wehr.evidence.types import Relation, Sighting
-from wehr.policy.clock import elapsed, stopped, when
+from wehr.policy.clock import elapsed, excusing, stopped, when
 from wehr.policy.compliance import Rules, complies, floor_for
 from wehr.policy.cure import least_accepted
 from wehr.policy.decide import best_shown
 from wehr.policy.ladder import Ladder, stage_at, steps
 from wehr.policy.phrases import Phrase, Value, joined
 from wehr.policy.policy import Policy
+from wehr.policy.refusals import Refusals
 from wehr.policy.replies import SOFTWARE, TABLE
 from wehr.policy.timeline import dates
-from wehr.policy.types import Action, Decision, Episode, Reason, ServerKey, Standing, Stop
-from wehr.policy.windows import HOUR, Window, window
+from wehr.policy.types import Action, Decision, Episode, ServerKey, Standing, Stop
+from wehr.policy.windows import HOUR, Window
 
 _SHOWN = 5
 
@@ -87,11 +88,11 @@ def explain(
         stops = (*policy.stops(shown), *stops)
         ladder, place = policy.course(shown, episode, stops, now)
         found.append(Item("stage", "Stage", _staged(ladder, place, episode, stops, now)))
-        stage = ladder.stages[stage_at(ladder, place) - 1]
-        if server and key and stage.minutes and not stopped(stops, now):
-            hours = (int(now // HOUR), int(now // HOUR) + 1)
-            stretches = (window(key, server, hour, stage.throttle, stage.block) for hour in hours)
-            found.append(Item("windows", "Windows (UTC)", _windows(*map(_opening, stretches))))
+        if server and key:
+            refusals, hour = Refusals(server, policy, shown, episode, stops, key), int(now // HOUR)
+            this, following = refusals.hour(hour), refusals.hour(hour + 1)
+            if this or following:
+                found.append(Item("windows", "Windows (UTC)", _windows(_hour(this), _hour(following))))
         least = None
         if catalogue is not None:
             least = least_accepted(catalogue, shown.software, shown.build, policy.compliance, day)
@@ -207,7 +208,7 @@ def _staged(ladder: Ladder, place: float, episode: Episode, stops: tuple[Stop, .
         parts.append(Phrase("since %(day)s", {"day": _moment(start)}))
     parts.append(_rates(step.throttle, step.block))
     parts.append(Phrase("first detected %(day)s", {"day": _moment(episode.started)}))
-    if holder := stopped(stops, now):
+    if holder := excusing(stops, now) or stopped(stops, now):
         parts.append(_held(holder))
     following = dates(ladder, episode, stops, now, place)
     if following.next_stage_throttle_rate is not None and following.next_stage_block_rate is not None:
@@ -222,11 +223,12 @@ def _staged(ladder: Ladder, place: float, episode: Episode, stops: tuple[Stop, .
 
 
 def _held(holder: Stop) -> Phrase:
-    reason = Phrase(TABLE[holder.reason or Reason.NOT_IN_SCOPE].operator)
-    if holder.end is None:
-        return Phrase("the clock stands (%(reason)s)", {"reason": reason})
-    until = _moment(holder.end)
-    return Phrase("the clock stands until %(day)s (%(reason)s)", {"day": until, "reason": reason})
+    parts = [Phrase("the clock stands")]
+    if holder.end is not None:
+        parts = [Phrase("the clock stands until %(day)s", {"day": _moment(holder.end)})]
+    if holder.reason:
+        parts.append(Phrase("(%(reason)s)", {"reason": Phrase(TABLE[holder.reason].operator)}))
+    return joined(" ", parts)
 
 
 def _rates(throttle: int, block: int) -> Phrase:
@@ -242,14 +244,15 @@ def _windows(this: Phrase, following: Phrase) -> Phrase:
     return Phrase("This hour: %(this)s. The next hour: %(next)s.", {"this": this, "next": following})
 
 
-def _opening(stretch: Window) -> Phrase:
-    start, turn, end = map(_minute, (stretch.start, stretch.turn, stretch.end))
+def _hour(stretches: Sequence[Window]) -> Phrase:
     parts = []
-    if stretch.turn > stretch.start:
-        parts.append(Phrase("blocked %(start)s-%(end)s", {"start": start, "end": turn}))
-    if stretch.end > stretch.turn:
-        parts.append(Phrase("throttled %(start)s-%(end)s", {"start": turn, "end": end}))
-    return joined(", ", parts)
+    for stretch in stretches:
+        start, turn, end = map(_minute, (stretch.start, stretch.turn, stretch.end))
+        if stretch.turn > stretch.start:
+            parts.append(Phrase("blocked %(start)s-%(end)s", {"start": start, "end": turn}))
+        if stretch.end > stretch.turn:
+            parts.append(Phrase("throttled %(start)s-%(end)s", {"start": turn, "end": end}))
+    return joined(", ", parts) if parts else Phrase("mail is taken")
 
 
 def _cured(assessment: Assessment, least: Build | None) -> Phrase:
