@@ -55,7 +55,7 @@ _LITERAL = rb"(\d{1,3}+(?:\.\d{1,3}+){3}|[0-9A-Fa-f]{0,4}+:[0-9A-Fa-f:.]{1,41}+)
 _BRACKETED = re.compile(rb"\[(?:[Ii][Pp][Vv]6:)?" + _LITERAL + rb"\]")
 _BARE = re.compile(rb"\((?:[^ ()]*@|/)?(?:[Ii][Pp][Vv]6:)?" + _LITERAL + rb"(?=[) :,])")
 # The HELO name where it is not the word itself: qmail and IronPort (HELO x), Exim helo=x, ZMailer "EHLO x".
-_CLAIMED = re.compile(rb"[( \"](?:HELO |EHLO |helo=)([^ ()\"]++)")
+_CLAIMED = re.compile(rb"[( \"](?:HELO |EHLO |(helo=))([^ ()\"]*+)")
 _LOOKED_UP = re.compile(rb"\((?:[^ ()@\[\]]*+@)?([^ ()@\[\]=:]++)(?= ?\[| ?\))")
 _LOCAL = frozenset(
     {"local", "lmtp", "lmtps", "lmtpa", "lmtpsa", "mapi", "http", "https", "imap", "pop3", "userid"}
@@ -169,10 +169,12 @@ def _origin(word: bytes, note: bytes) -> tuple[str, str, str]:
         if name in ("unknown", "unverified") or canonical(name):
             name = ""
         return helo, name, _address(note) or canonical(word.decode("latin-1"))
-    # An address in HELO is the client's word, not the server's.
-    ip = _address(note[: claimed.start()] + note[claimed.end() :]) or canonical(word.decode("latin-1"))
+    # An address in HELO is the client's word, not the server's. Exim, which may be told to take any
+    # (helo_accept_junk_hosts), writes nothing of its own behind it; the others' are one word.
+    more = b"" if claimed[1] else note[claimed.end() :]
+    ip = _address(note[: claimed.start()] + more) or canonical(word.decode("latin-1"))
     name = "" if helo == "unknown" or canonical(helo) else helo
-    return _name(claimed[1]), name, ip
+    return _name(claimed[2]), name, ip
 
 
 def _is_submission(stamp: Stamp, protocol: str) -> bool:
