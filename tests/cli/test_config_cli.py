@@ -47,6 +47,21 @@ def test_a_wrong_one_ends_with_two_and_names_the_place(tmp_path: Path) -> None:
     assert "allowed: off, report" in result.stderr
 
 
+def test_one_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when it belongs to root, and Wehr does not run as root: no box with the command's usage."""
+    file = write(tmp_path, "")
+
+    def closed(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    monkeypatch.setattr(Path, "read_text", closed)
+    result = run("config", "check", "--config", file)
+
+    assert result.exit_code == 2
+    assert result.stderr == f"wehr: {file}: cannot be read: Permission denied\n"
+
+
 def test_what_is_odd_is_warned_of_and_the_exit_code_stays_zero(tmp_path: Path) -> None:
     """For people on standard error, for programs in the document."""
     file = write(tmp_path, "status_url = 'http://a.example'\n[policy]\nmode = 'enforce'\n")

@@ -35,6 +35,7 @@ def test_an_empty_file_is_the_embedded_default() -> None:
         ("[milter]\nmax_connections = 0\n", ["wehr.toml:2: milter.max_connections:", "found 0", ">= 1"]),
         ("[receiver]\nnetworks = ['10.0.0.0/99']\n", ["wehr.toml:", "10.0.0.0/99"]),
         ("[receiver]\nrelays = ['10.0.0.0/99']\n", ["wehr.toml:", "10.0.0.0/99"]),
+        ("[receiver]\nrelays = ['*.example.org']\n", ["'*.example.org': a leading dot covers all"]),
         ("a = \n", ["wehr.toml:1: not TOML:"]),
         ("policy.mode = enforce\n", ["wehr.toml:1: not TOML:", "double quotes"]),
         ("[line]\n[http]\n[line]\n", ["wehr.toml:3: not TOML: [line] is in the file twice"]),

@@ -1,6 +1,7 @@
 """The doors that are closed by default: opened by their tables, by one worker or several."""
 
 import asyncio
+import errno
 import hashlib
 import socket
 from pathlib import Path
@@ -94,3 +95,17 @@ def test_an_address_that_is_none_is_an_error_of_the_configuration() -> None:
     """With the key's name."""
     with pytest.raises(ConfigError, match=r"policy_service"):
         parse('[policy_service]\nlisten = ["nowhere"]\n', "wehr.toml")
+
+
+def test_a_group_that_wehr_is_not_in_is_told_with_what_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a member may give a socket to a group."""
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("shutil.chown", forbidden)
+    config = parse('web.listen = []\n[milter]\nlisten = []\nsocket_group = "postfix"', "test")
+    with pytest.raises(StartError, match=r"must be in the group 'postfix' \(SupplementaryGroups= in"):
+        Listeners(config, tmp_path)

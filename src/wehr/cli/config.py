@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 file_option = click.option(
     "--config",
     "file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Configuration file; without it wehr.toml here, in $XDG_CONFIG_HOME/wehr or in /etc/wehr.",
 )
 

@@ -61,6 +61,9 @@ class Receiver(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for network in (*self.networks, *(relay for relay in self.relays if "/" in relay)):
             ipaddress.ip_network(network, strict=False)
+        for name in (*self.names, *self.relays):
+            if "*" in name:
+                raise ValueError(f"{name!r}: a leading dot covers all names below, '*' none")
 
 
 class Catalogue(Struct, frozen=True, forbid_unknown_fields=True):

@@ -75,6 +75,11 @@ class Listeners:
             listener = bind_unix(path, int(settings.socket_mode, 8), settings.socket_group or None)
         except (OSError, LookupError) as error:
             remedy = f"choose another with {_option(name, 'socket')}, or '' for none"
+            if isinstance(error, OSError) and error.errno == errno.EPERM and settings.socket_group:
+                remedy = (
+                    f"who Wehr runs as must be in the group {settings.socket_group!r} "
+                    "(SupplementaryGroups= in a systemd unit)"
+                )
             raise StartError(f"the socket {path} cannot be opened: {error}; {remedy}") from None
         self.sockets[name].append(listener)
         self._paths.append((path, path.stat().st_ino))
