@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -13,8 +14,10 @@ from structlog.testing import capture_logs
 from wehr.ledger import Store, StoreAway
 from wehr.web.access import passwords
 from wehr.web.access.accounts import AccountError, Accounts
+from wehr.web.access.secret import marked_secret, new_secret
 from wehr.web.access.sessions import Lifetime, Sessions
 from wehr.web.cookies import SESSION, VISIT
+from wehr.web.house import House
 from wehr.web.settings import WebSettings
 from wehr.web.visit import Role
 
@@ -417,10 +420,42 @@ def test_an_invitation_that_fails_leaves_no_secret_in_the_log(
     def away(*_: object) -> None:
         raise StoreAway("gone")
 
+    secret = Accounts(world.store).invite("", Role.VIEWER, by="anna", now=NOW)
     monkeypatch.setattr(Accounts, "invitation", away)
     with capture_logs() as logged:
-        answer = world.browser.get("/invitation/a-secret-that-opens")
+        answer = world.browser.get(f"/invitation/{secret}")
 
     assert answer.status_code == 503
     assert [line["path"] for line in logged] == ["/invitation"]
-    assert "a-secret-that-opens" not in str(logged)
+    assert secret not in str(logged)
+
+
+def test_what_somebody_makes_up_costs_no_question(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cookie or an invitation that is none of ours is told by its mark, without the store."""
+
+    def asked(*_: object) -> None:
+        raise AssertionError("the store was asked")
+
+    real = Accounts(world.store).invite("", Role.VIEWER, by="anna", now=NOW)
+    monkeypatch.setattr(House, "ask", asked)
+    for made_up in (
+        "x",
+        "",
+        "ü" * 30,
+        new_secret(),
+        marked_secret(b"another fleet"),
+        f"{real[:-1]}.",
+        real[1:],
+    ):
+        browser = TestClient(world.browser.app, base_url="http://localhost", follow_redirects=False)
+        browser.headers["Cookie"] = f"{SESSION}={quote(made_up)}"
+        assert browser.get("/account").status_code == 303
+        assert browser.get(f"/invitation/{quote(made_up)}").status_code == 404
+
+
+def test_before_the_fleets_secret_is_known_the_store_is_asked(world: World) -> None:
+    """Nobody is shut out for it."""
+    log_in(world.browser, "anna")
+    world.source.value = msgspec.structs.replace(world.source.value, secret=b"")  # type: ignore[attr-defined]
+
+    assert world.browser.get("/account").status_code == 200

@@ -246,7 +246,9 @@ class Service:
             config.policy.exemptions,
             config.web.metrics_networks,
         )
-        return Present(setting.catalogue, setting.policy, self.gate.holds, facts, self.memory.doubt)
+        return Present(
+            setting.catalogue, setting.policy, self.gate.holds, facts, self.memory.doubt, self.memory.secret
+        )
 
     def now(self) -> float:
         """UTC seconds since 1970."""

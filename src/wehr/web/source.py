@@ -39,6 +39,8 @@ class Present(Struct, frozen=True):
     facts: Facts
     doubt: str = ""
     """Why nothing may be refused at the moment; empty if it may."""
+    secret: bytes = b""
+    """The fleet's; empty as long as it is not known."""
 
 
 class Source(Protocol):

@@ -14,7 +14,7 @@ from wehr.ledger import Event, Store
 from wehr.ledger.carrying import upsert, write_events
 from wehr.ledger.rows import Detail
 from wehr.ledger.schema import accounts, invitations, sessions
-from wehr.web.access.secret import hashed, new_secret
+from wehr.web.access.secret import hashed, marked_secret
 from wehr.web.languages import N_
 from wehr.web.visit import Role
 
@@ -165,7 +165,7 @@ class Accounts:
             Unfit: the name cannot be one, or the tenants do not fit the role.
         """
         account = checked_name(account) if account.strip() else ""
-        secret = new_secret()
+        secret = marked_secret(self._store.secret)
         with self._store.writing() as connection:
             known = _get(connection, account) if account else None
             if known:

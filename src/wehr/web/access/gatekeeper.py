@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from wehr.ledger import Store
 from wehr.web.access.accounts import Account, Accounts
 from wehr.web.access.attempts import Attempts, network_of
-from wehr.web.access.secret import form_token, new_secret
+from wehr.web.access.secret import form_token, is_marked, new_secret
 from wehr.web.access.sessions import Lifetime, Session, Sessions
 from wehr.web.access.tokens import Token, Tokens
 from wehr.web.cookies import SESSION, VISIT
@@ -77,9 +77,13 @@ class Gatekeeper:
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"{visit.url('login')}?next={quote(wanted, safe='')}", 303)
 
+    def may_be_ours(self, secret: str) -> bool:
+        """Whether a session's or an invitation's secret may be worth a question to the store."""
+        return is_marked(secret, self._house.present.secret)
+
     async def _by_session(self, request: Request) -> Visitor | None:
         secret = request.cookies.get(SESSION, "")
-        if not secret:
+        if not secret or not self.may_be_ours(secret):
             return None
         now = self._house.now()
 

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from wehr.ledger import Store
-from wehr.web.access.accounts import Account, AccountError, Accounts
+from wehr.web.access.accounts import Account, AccountError, Accounts, Invitation
 from wehr.web.access.entrance import Entrance, client_of
 from wehr.web.access.gatekeeper import Gatekeeper
 from wehr.web.access.passwords import MOST, hash_password, is_right, outdated, weakness
@@ -90,18 +90,11 @@ class AccessPages:
     # Invitations
 
     async def _invitation_form(self, visit: Visit, error: str = "", status: int = 200) -> Response:
-        secret, now = visit.path["secret"], visit.house.now()
-        invited = await visit.house.ask(lambda store: Accounts(store).invitation(secret, now))
-        if invited is None:
-            raise HTTPException(404)
-        return await visit.page("invitation.html", status, invited=invited, error=error)
+        return await visit.page("invitation.html", status, invited=await self._invited(visit), error=error)
 
     async def _invitation(self, visit: Visit) -> Response:
-        form = await visit.form()
+        form, invited = await visit.form(), await self._invited(visit)
         secret, now = visit.path["secret"], visit.house.now()
-        invited = await visit.house.ask(lambda store: Accounts(store).invitation(secret, now))
-        if invited is None:
-            raise HTTPException(404)
         name = invited.account or form.get("name", "")
         if error := _new_password_error(form.get("password", ""), form.get("again", ""), name):
             return await self._invitation_form(visit, error, 422)
@@ -112,6 +105,14 @@ class AccessPages:
         except AccountError:
             return await self._invitation_form(visit, N_("Choose another name."), 422)
         return await self._entrance.enter(visit, account, visit.url("home"))
+
+    async def _invited(self, visit: Visit) -> Invitation:
+        secret, now = visit.path["secret"], visit.house.now()
+        if self._gatekeeper.may_be_ours(secret):
+            invited = await visit.house.ask(lambda store: Accounts(store).invitation(secret, now))
+            if invited:
+                return invited
+        raise HTTPException(404)
 
     # One's own account
 

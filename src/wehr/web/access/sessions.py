@@ -8,7 +8,7 @@ from wehr.ledger.carrying import write_events
 from wehr.ledger.rows import Detail
 from wehr.ledger.schema import accounts, sessions
 from wehr.web.access.accounts import Account, unpacked
-from wehr.web.access.secret import hashed, new_secret
+from wehr.web.access.secret import hashed, marked_secret
 from wehr.web.visit import Role
 
 _SEEN_EVERY = 60.0
@@ -49,7 +49,7 @@ class Sessions:
 
         ``provider`` is the issuer of who vouches for them, if it was no password.
         """
-        secret = new_secret()
+        secret = marked_secret(self._store.secret)
         row = {
             "id": hashed(secret),
             "account": account.name,
