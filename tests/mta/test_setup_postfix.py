@@ -231,6 +231,24 @@ def test_a_socket_that_postfix_may_not_use_is_named(mx: Postfix, wehr: Receiver)
     assert "socket_mode" in socket[0]["remedy"]
 
 
+def test_a_socket_below_the_queue_directory_is_looked_at_too(
+    mx: Postfix, wehr: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There an smtpd looks for a relative path, and in a chroot for any."""
+    inside = mx.folder / "queue" / "wehr"
+    inside.symlink_to(wehr.folder)
+    monkeypatch.chdir("/")
+    quick = "connect_timeout=3s, command_timeout=3s, content_timeout=10s"
+    _postconf(mx, "-e", f"smtpd_milters = {{ unix:wehr/milter.sock, default_action=accept, {quick} }}")
+    assert _doctor(wehr, mx) == (0, [])
+
+    (wehr.folder / "milter.sock").chmod(0o600)
+
+    code, (finding,) = _doctor(wehr, mx)
+    assert code == 1
+    assert "milter.sock (mode 0600) is not writable for postfix" in finding["text"]
+
+
 def test_a_policy_service_that_defers_without_wehr_is_named(mx: Postfix, wehr: Receiver) -> None:
     """With Postfix's default the client gets 451 while Wehr is down."""
     _setup(wehr, mx, "--write")

@@ -112,7 +112,7 @@ def _examine_list(
             Level.WRONG, about, f"asks Wehr {len(ours)} times for each message: {name} names it twice", remedy
         )
         return
-    problems = list(_faults(ours[0], instance, remedy, about))
+    problems = list(_faults(ours[0], instance, remedy, about, chroot=chroot))
     yield from problems
     if not problems:
         yield Finding(Level.OK, about, f"asks Wehr at {ours[0].place}; without it, mail is accepted")
@@ -122,14 +122,17 @@ def _examine_list(
         )
 
 
-def _leads(instance: Instance, place: Place, doors: Sequence[Place], *, chroot: bool) -> bool:
-    """Whether an smtpd that is told this place ends up at Wehr; a path may be below the queue directory."""
-    if not place.path:
-        return among(place, doors)
+def _meant(instance: Instance, place: Place, *, chroot: bool) -> Place:
+    """Where an smtpd that is told this place connects: a path may be below the queue directory."""
+    if not place.path or (place.path.startswith("/") and not chroot):
+        return place
     queue = instance.settings.get("queue_directory", "")
-    if chroot or not place.path.startswith("/"):
-        return among(Place(path=f"{queue}/{place.path.lstrip('/')}"), doors)
-    return among(place, doors)
+    return Place(path=f"{queue}/{place.path.lstrip('/')}")
+
+
+def _leads(instance: Instance, place: Place, doors: Sequence[Place], *, chroot: bool) -> bool:
+    """Whether an smtpd that is told this place ends up at Wehr."""
+    return among(_meant(instance, place, chroot=chroot), doors)
 
 
 def among(place: Place, doors: Sequence[Place]) -> bool:
@@ -137,7 +140,7 @@ def among(place: Place, doors: Sequence[Place]) -> bool:
     return any(reaching((place,), doors))
 
 
-def _faults(ours: Asked, instance: Instance, remedy: str, about: str) -> Iterator[Finding]:
+def _faults(ours: Asked, instance: Instance, remedy: str, about: str, *, chroot: bool) -> Iterator[Finding]:
     """What is wrong in an entry that names Wehr."""
     settings = instance.settings
     action = ours.settings.get("default_action", settings.get("milter_default_action", ""))
@@ -158,7 +161,7 @@ def _faults(ours: Asked, instance: Instance, remedy: str, about: str) -> Iterato
         yield Finding(Level.ODD, about, f"a hung Wehr holds up each message: {said}", remedy)
     if ours.place and ours.place.path:
         who = reach.user(settings.get("mail_owner", ""))
-        path = Path(ours.place.path)
+        path = Path(_meant(instance, ours.place, chroot=chroot).path)
         problem = reach.to_socket(path, who) if who and path.exists() else None
         if problem:
             yield Finding(
@@ -237,7 +240,7 @@ def wired(value: str, doors: Sequence[Place], instance: Instance) -> str:
         if not (it.place and (_leads(instance, it.place, doors, chroot=chroot) or among(it.place, doors))):
             kept.append(it.text)
         elif ours is None:
-            sound = not (unreadable(value) or any(_faults(it, instance, "", ""))) and _leads(
+            sound = not (unreadable(value) or any(_faults(it, instance, "", "", chroot=chroot))) and _leads(
                 instance, it.place, doors, chroot=chroot
             )
             ours = it.text if sound else line(here)
