@@ -13,7 +13,8 @@ from wehr.ledger.journal import Entry, Position
 from wehr.ledger.maintenance import Retention
 from wehr.ledger.memory import Limits
 from wehr.ledger.rows import Event
-from wehr.ledger.schema import events, exemptions, meta, pauses
+from wehr.ledger.schema import days, events, exemptions, meta, pauses
+from wehr.ledger.selecting import days_of
 from wehr.ledger.store import Store, open_store
 from wehr.policy.laddering import Era, Laddering
 from wehr.policy.pauses import Pause, cancel, extend, request
@@ -97,6 +98,39 @@ def test_a_rule_that_is_not_as_its_events_made_it_is_named(store: Store, damage,
         connection.execute(damage)
 
     assert [found for found in store.check() if found.startswith(fault)]
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (update(days).where(days.c.day == 20_002).values(messages=1), "its sum is 1, but 2 messages"),
+        (delete(days).where(days.c.day == 20_002), "its sum is 0, but 2 messages"),
+        (update(days).where(days.c.day == 20_002).values(tenant="x"), "its sum is 0, but 2 messages"),
+    ],
+)
+def test_a_days_sum_that_lacks_what_is_counted_of_servers_is_named(store: Store, damage, fault: str) -> None:
+    """With day, tenant and outcome."""
+    carry(store, *(entry(sighting(day)) for day in (0, 1, 2, 2.25)))
+    assert list(store.check()) == []
+    with store._write() as connection:
+        connection.execute(damage)
+
+    (found,) = store.check()
+
+    assert found.startswith("2024-10-06, tenant 'default', accept: " + fault)
+
+
+def test_a_days_sum_may_say_more_than_is_counted_of_servers(store: Store) -> None:
+    """It keeps what came from servers that had to make room, and its oldest days go before theirs."""
+    store.limits = Limits(servers_per_network=1)
+    carry(store, entry(sighting(0, name="one.example.org")))
+    carry(store, *(entry(sighting(day, name="two.example.org")) for day in (1, 40)))
+    assert sum(tally.messages for tally in store.sums()) < sum(row[3] for row in days_of(store, 0))
+    assert list(store.check()) == []
+    with store._write() as connection:
+        connection.execute(delete(days).where(days.c.day <= 20_001))
+
+    assert list(store.check()) == []
 
 
 def test_an_event_is_never_rewritten(store: Store) -> None:

@@ -1,19 +1,20 @@
 """Is a store sound? The present state is rebuilt from the history and the events, and compared."""
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, and_, func, select
 
 from wehr.evidence.build import parse_build
 from wehr.evidence.types import Confidence, Relation, Sighting
 from wehr.ledger.carrying import is_open
 from wehr.ledger.errors import StateDamaged
-from wehr.ledger.schema import events, exemptions, meta, pauses, servers, sightings, tallies
-from wehr.ledger.state import ServerState, merge, observe, unpack_state
+from wehr.ledger.schema import days, events, exemptions, meta, pauses, servers, sightings, tallies
+from wehr.ledger.state import DAY, ServerState, merge, observe, unpack_state
 from wehr.policy.laddering import Era, Past
 
 _SHOWN: Final = 20
@@ -27,7 +28,8 @@ def find_faults(connection: Connection) -> Iterator[str]:
 
     First the database's own check. Then each server: its state must know all that its messages say, and be
     no more than they say where all of them are still kept; its episode must be as open, and its stage as
-    high, as its events tell. Then pauses, exemptions and ladders, which must be as their events made them.
+    high, as its events tell. Then the days' sums, which must hold all that is counted of the servers that are
+    there. Then pauses, exemptions and ladders, which must be as their events made them.
     """
     if connection.dialect.name == "sqlite":
         for row in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})"):
@@ -52,6 +54,7 @@ def find_faults(connection: Connection) -> Iterator[str]:
         turns = [event for event in told.of(row.ref) if event.at >= state.first_seen]
         if fault := _against_events(state, row, turns):
             yield f"{name}: {fault}"
+    yield from _sums(connection)
     yield from _rules(connection)
 
 
@@ -76,6 +79,25 @@ def _against_events(state: ServerState, row: Row[Any], told: list[Row[Any]]) -> 
     if stages and row.stage > 1 and stages[-1] != row.stage:
         return f"its last event says stage {stages[-1]}, its latest decision {row.stage}"
     return ""
+
+
+def _sums(connection: Connection) -> Iterator[str]:
+    """Compare the days' sums with the tallies.
+
+    They may say more, for they keep what was counted of servers that are gone. Days before their first were
+    removed, or are from before the sums were kept.
+    """
+    what = (tallies.c.day, servers.c.tenant, tallies.c.action, tallies.c.enforced)
+    counted = select(*what, func.sum(tallies.c.messages).label("messages")).group_by(*what)
+    first = select(func.min(days.c.day)).scalar_subquery()
+    part = counted.join_from(tallies, servers, tallies.c.ref == servers.c.ref).where(tallies.c.day >= first)
+    known = part.subquery()
+    same = [known.c[name] == days.c[name] for name in ("day", "tenant", "action", "enforced")]
+    short = select(known, days.c.messages.label("told")).join_from(known, days, and_(*same), isouter=True)
+    query = short.where(known.c.messages > func.coalesce(days.c.messages, 0)).order_by(known.c.day)
+    for row in connection.execute(query.limit(_SHOWN)):
+        at = f"{datetime.fromtimestamp(row.day * DAY, UTC):%Y-%m-%d}, tenant {row.tenant!r}, {row.action}"
+        yield f"{at}: its sum is {row.told or 0}, but {row.messages} messages are counted of its servers"
 
 
 def _rules(connection: Connection) -> Iterator[str]:
