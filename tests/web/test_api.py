@@ -445,5 +445,26 @@ def test_another_policy_is_played_before_it_is_in_force(world: World) -> None:
     assert found["messages"] >= 2
     assert (found["harsher"], found["milder"], found["days"], found["left_out"]) == (2, 0, 120, 0)
     assert world.ask("/policy").json()["mode"] == "report"
-    assert world.ask("/policy/what-if").status_code == 400
-    assert world.ask("/policy/what-if", params={"ladder": "none"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "That is as it is now"),
+        ({"ladder": "none"}, "ladder: There is no ladder none; write one of: "),
+        (
+            {"wave_product": "Exchange 2016", "wave_since": "2027-01-01"},
+            "wave_product: There is no product Exchange 2016; write one of: Exchange Server 4.0, ",
+        ),
+        ({"wave_product": "Exim"}, "wave_since: Day of a wave: write"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_a_problem_that_names_the_field(
+    asked: dict[str, str], said: str, world: World
+) -> None:
+    """And what can be written there."""
+    answer = world.ask("/policy/what-if", params=asked)
+
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["detail"].startswith(said)

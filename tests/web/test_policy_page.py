@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from wehr.catalogue import load
 from wehr.ledger.journal import Position
 from wehr.policy import Policy
 from wehr.policy.scope import Connector, Tenant
+from wehr.policy.selection import Wave
 from wehr.policy.types import Mode
 from wehr.web import house as house_of_pages
 from wehr.web import plans
@@ -107,7 +109,11 @@ WRONG = {
         "Least accepted: write",
         "Mindestens: Schr",
     ),
-    "wave_product=X": ("Day of a wave: write", "Tag einer Welle: Schreiben Sie"),
+    "wave_product=Exim": ("Day of a wave: write", "Tag einer Welle: Schreiben Sie"),
+    "wave_product=exim&wave_since=2024-12-01": (
+        "There is no product exim; write one of: Exchange Server 4.0, ",
+        "Ein Produkt exim gibt es nicht; schreiben Sie eines von: Exchange Server 4.0, ",
+    ),
     "wave_since=2024-12-01": ("Product of a wave: write", "Produkt einer Welle: Schreiben Sie"),
 }
 """What is asked, and what is said of it in English and German."""
@@ -139,10 +145,19 @@ def test_a_plan_changes_nothing_that_was_not_asked_for() -> None:
     """Each field by itself."""
     policy = Policy()
 
-    assert plan(policy, {"mode": "enforce", "ladder": ""}) == replace(policy, mode=Mode.ENFORCE)
-    assert plan(policy, {"grace_days": "7"}).compliance.grace_days == 7
-    assert plan(policy, {"ladder": "urgent"}).ladder == "urgent"
-    assert plan(policy, {"wave_product": "X", "wave_since": "2024-01-01"}).waves[0].products == ("X",)
+    products = load().products
+
+    assert plan(policy, {"mode": "enforce", "ladder": ""}, products) == replace(policy, mode=Mode.ENFORCE)
+    assert plan(policy, {"grace_days": "7"}, products).compliance.grace_days == 7
+    assert plan(policy, {"ladder": "urgent"}, products).ladder == "urgent"
+
+
+@pytest.mark.parametrize(("product", "software"), [("Exchange Server 2016", "exchange"), ("Exim", "exim")])
+def test_a_wave_is_of_the_products_software(product: str, software: str) -> None:
+    """Or it would fit no server at all."""
+    (wave,) = plan(Policy(), {"wave_product": product, "wave_since": "2024-01-01"}, load().products).waves
+
+    assert wave == Wave(software, (product,), since=date(2024, 1, 1))
 
 
 def test_another_tenants_servers_are_not_looked_at(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from wehr.catalogue.facts import Product
 from wehr.ledger import Store
 from wehr.ledger.listing import ServerQuery
 from wehr.ledger.planning import Touched, compare, counted, planned_basis, touched
@@ -38,11 +39,13 @@ class BadPlan(ValueError):
     """A plan that cannot be: the text says what to write, and of which field.
 
     Args:
+        field: its name in the form; empty if it is all of them together.
         told: marked for translation.
     """
 
-    def __init__(self, told: Phrase) -> None:
+    def __init__(self, field: str, told: Phrase) -> None:
         super().__init__(told)
+        self.field = field
         self.told = told
 
 
@@ -92,8 +95,8 @@ def _lately(store: Store, found: Sequence[Touched], now: float) -> int:
     return sum(it.messages for it in sums)
 
 
-def plan(policy: Policy, asked: Mapping[str, str]) -> Policy:
-    """The policy with what was asked for in the form.
+def plan(policy: Policy, asked: Mapping[str, str], products: Sequence[Product]) -> Policy:
+    """The policy with what was asked for in the form; ``products`` are those there are.
 
     Raises:
         BadPlan: a value cannot be, one is missing, or all is as it is now.
@@ -110,32 +113,32 @@ def plan(policy: Policy, asked: Mapping[str, str]) -> Policy:
         mode=_mode(given.get("mode", policy.mode)),
         ladder=_ladder(given.get("ladder", policy.ladder), policy.ladder_names),
         compliance=rules,
-        waves=(*policy.waves, *_waves(given)),
+        waves=(*policy.waves, *_waves(given, products)),
     )
     if not compare(policy, planned):
-        raise BadPlan(Phrase(N_("That is as it is now: change something.")))
+        raise BadPlan("", Phrase(N_("That is as it is now: change something.")))
     return planned
 
 
 def _mode(name: str) -> Mode:
     if name not in _MODES:
-        raise _none_of(N_("There is no mode %(name)s; write one of: %(names)s."), name, _MODES)
+        raise _none_of("mode", N_("There is no mode %(name)s; write one of: %(names)s."), name, _MODES)
     return Mode(name)
 
 
 def _ladder(name: str, names: Sequence[str]) -> str:
     if name not in names:
-        raise _none_of(N_("There is no ladder %(name)s; write one of: %(names)s."), name, names)
+        raise _none_of("ladder", N_("There is no ladder %(name)s; write one of: %(names)s."), name, names)
     return name
 
 
-def _none_of(text: str, name: str, names: Iterable[str]) -> BadPlan:
-    return BadPlan(Phrase(text, {"name": name[:100], "names": ", ".join(names)}))
+def _none_of(field: str, text: str, name: str, names: Iterable[str]) -> BadPlan:
+    return BadPlan(field, Phrase(text, {"name": name[:100], "names": ", ".join(names)}))
 
 
 def _grace(days: str) -> int:
     if not (days.isascii() and days.isdecimal() and len(days) <= 4 and int(days) <= _LONGEST_GRACE):
-        raise BadPlan(Phrase(N_("Days of grace: write a whole number from 0 to 3650.")))
+        raise BadPlan("grace_days", Phrase(N_("Days of grace: write a whole number from 0 to 3650.")))
     return int(days)
 
 
@@ -147,27 +150,32 @@ def _floor(given: Mapping[str, str]) -> Floor | None:
         Floor(builds, date.max)
     except ValueError:
         text = N_("Builds of a floor: write the first numbers of a build, such as 15.2.1544.")
-        raise BadPlan(Phrase(text)) from None
-    day = _day(since, N_("Day of a floor: write from when it is in force, as 2026-12-31."))
+        raise BadPlan("floor_builds", Phrase(text)) from None
+    day = _day("floor_since", since, N_("Day of a floor: write from when it is in force, as 2026-12-31."))
     try:
         return Floor(builds, day, least)
     except ValueError:
         text = N_("Least accepted: write a whole build, such as 15.2.1544.14, or nothing if none is.")
-        raise BadPlan(Phrase(text)) from None
+        raise BadPlan("floor_least", Phrase(text)) from None
 
 
-def _waves(given: Mapping[str, str]) -> tuple[Wave, ...]:
-    product, since = given.get("wave_product", ""), given.get("wave_since", "")
-    if not (product or since):
+def _waves(given: Mapping[str, str], products: Sequence[Product]) -> tuple[Wave, ...]:
+    name, since = given.get("wave_product", ""), given.get("wave_since", "")
+    if not (name or since):
         return ()
-    if not product:
-        raise BadPlan(Phrase(N_("Product of a wave: write which comes into scope.")))
-    day = _day(since, N_("Day of a wave: write from when the product is in scope, as 2026-12-31."))
-    return (Wave(products=(product,), since=day),)
+    if not name:
+        text = N_("Product of a wave: write which comes into scope.")
+        raise BadPlan("wave_product", Phrase(text))
+    product = next((it for it in products if it.name == name), None)
+    if product is None:
+        text = N_("There is no product %(name)s; write one of: %(names)s.")
+        raise _none_of("wave_product", text, name, (it.name for it in products))
+    text = N_("Day of a wave: write from when the product is in scope, as 2026-12-31.")
+    return (Wave(product.software, (name,), since=_day("wave_since", since, text)),)
 
 
-def _day(text: str, otherwise: str) -> date:
+def _day(field: str, text: str, otherwise: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise BadPlan(Phrase(otherwise)) from None
+        raise BadPlan(field, Phrase(otherwise)) from None

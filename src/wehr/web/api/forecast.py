@@ -184,10 +184,12 @@ async def _nodes(call: Call[Nothing, None]) -> tuple[NodeShown, ...]:
 
 async def _what_if(call: Call[PlanAsked, None]) -> PlanPlayed:
     given = {name: str(value) for name, value in structs.asdict(call.query).items() if value is not None}
+    present = call.visit.house.present
     try:
-        planned = plan(call.visit.house.present.policy, given)
+        planned = plan(present.policy, given, present.catalogue.products)
     except BadPlan as error:
-        raise problem(HTTPStatus.BAD_REQUEST, str(error)) from None
+        told = f"{error.field}: {error}" if error.field else str(error)
+        raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, told) from None
     found = await play(call.visit, planned)
     return PlanPlayed(
         tuple(found.found),
@@ -215,6 +217,6 @@ OPERATIONS: Final = (
     ),
     Operation(
         "GET", "/policy/what-if", "what-if", "What another policy would change, before it is in force.",
-        "policy", Need.READ, _what_if, PlanPlayed, PlanAsked,
+        "policy", Need.READ, _what_if, PlanPlayed, PlanAsked, errors=(422,),
     ),
 )  # fmt: skip

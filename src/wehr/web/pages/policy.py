@@ -86,8 +86,9 @@ def _open(visit: Visit, known: Sequence[Pause], secret: bytes, now: float) -> li
 
 
 async def _what_if(visit: Visit) -> Response:
+    present = visit.house.present
     try:
-        planned = plan(visit.house.present.policy, visit.query)
+        planned = plan(present.policy, visit.query, present.catalogue.products)
     except BadPlan as error:
         return await _show(visit, error.told, status=400)
     return await _show(visit, result=await play(visit, planned))
