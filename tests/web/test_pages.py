@@ -1,13 +1,18 @@
 """The frame of all pages: what every answer carries, whatever is asked."""
 
+import builtins
+import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from browsing import client, house
 from starlette.testclient import TestClient
 
+import wehr.web
+from wehr.web import languages, render, static
 from wehr.web.guard import HEADERS
 from wehr.web.pages import PAGES
 from wehr.web.settings import WebSettings
@@ -61,6 +66,29 @@ def test_the_names_that_a_reload_brings_are_answered(tmp_path: Path) -> None:
         after = [browser.get("/health/live", headers={"Host": name}).status_code for name in asked]
 
     assert (before, after) == ([200, 421, 421], [421, 200, 200])
+
+
+def test_an_upgrade_under_a_running_service_changes_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that pages are made of is read before the first is asked for."""
+    for read in (render._environment, render._templates, languages.translations, static.assets):
+        read.cache_clear()
+    read_late = []
+
+    def watched(file: Any, *args: Any, **options: Any) -> Any:
+        if Path(wehr.web.__file__).parent in Path(str(file)).parents:
+            read_late.append(file)
+        return open_file(file, *args, **options)
+
+    open_file = io.open
+    with house(tmp_path, NOW) as (given, _, _), client(given) as browser:
+        for module in (io, builtins):
+            monkeypatch.setattr(module, "open", watched)
+        answers = [browser.get(path) for path in ("/", "/catalogue?lang=de", static_url("wehr.css"))]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert read_late == []
 
 
 def test_who_is_logged_in_keeps_the_menu_on_an_error_page(tmp_path: Path) -> None:

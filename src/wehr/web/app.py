@@ -22,7 +22,7 @@ from wehr.web.guard import Guard
 from wehr.web.house import House
 from wehr.web.languages import LANGUAGES, N_, choose
 from wehr.web.problem import is_api, problem_response
-from wehr.web.render import Renderer
+from wehr.web.render import Renderer, prepare
 from wehr.web.settings import WebSettings
 from wehr.web.stores import Busy
 from wehr.web.visit import Need, Page, Visit, Visitor
@@ -66,6 +66,7 @@ def create_app(
         access: who may see it.
         settings: whom it answers; without it, everything by default.
     """
+    prepare()
     settings = settings or WebSettings()
     front = _Front(house, pages, access)
     routes = [

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
+from importlib.resources import files
 from typing import Final
 
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2 import DictLoader, Environment, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
@@ -15,7 +16,7 @@ from wehr.evidence import format_build
 from wehr.evidence.build import Build
 from wehr.policy.phrases import Phrase, Value
 from wehr.web.languages import LANGUAGES, N_, translations
-from wehr.web.static import static_url
+from wehr.web.static import assets, static_url
 from wehr.web.terms import details
 
 
@@ -41,16 +42,29 @@ class Renderer:
         return translations(self.language).gettext(text)
 
 
+def prepare() -> None:
+    """Read all files that pages are made of: an upgrade changes them under a service that is running."""
+    assets()
+    for language in LANGUAGES:
+        _environment(language)
+
+
+@cache
+def _templates() -> dict[str, str]:
+    folder = files("wehr.web") / "templates"
+    return {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".html")}
+
+
 @cache
 def _environment(language: str) -> Environment:
     environment = Environment(
-        loader=PackageLoader("wehr.web"),
+        loader=DictLoader(_templates()),
         autoescape=True,
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
         lstrip_blocks=True,
-        auto_reload=False,  # an upgrade changes the files under a running service, but not its code
+        auto_reload=False,
     )
     # Not the new style: that marks whatever is translated as safe, even what a visitor wrote.
     environment.install_gettext_translations(  # type: ignore[attr-defined]
