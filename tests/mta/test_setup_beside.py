@@ -171,10 +171,13 @@ def test_exim_is_wired(open_folder: Path) -> None:
 
 @pytest.mark.parametrize("split", ["true", "false"])
 def test_debians_exim_is_wired_through_its_hook(open_folder: Path, split: str) -> None:
-    """With the configuration in one file or in many: the generated one asks Wehr, and asks once."""
+    """With the configuration in one file or in many: the generated one asks Wehr, and asks once.
+
+    What names the file with the ACL is to be undone first, for Exim ends over a file that is missing.
+    """
     told = f"dc_eximconfig_configtype='internet'\\ndc_use_split_config='{split}'\\n"
     with _wehr(open_folder):
-        _, _, before, _, again, after = _in_view(
+        _, _, before, written, again, after, broken = _in_view(
             open_folder,
             "exim4-daemon-light",
             f"""
@@ -184,12 +187,17 @@ def test_debians_exim_is_wired_through_its_hook(open_folder: Path, split: str) -
             setup exim --write
             setup exim --write
             doctor
+            rm /etc/exim4/wehr_check_data; doctor
             """,
         )
 
     assert "does not ask Wehr after DATA" in _bad(before)
+    assert written.index("localmacros is new") < written.index("wehr_check_data is new")
     assert again == _NOTHING_TO_DO
     assert _bad(after) == []
+    (said,) = _bad(broken)
+    assert said.startswith("Exim cannot read its configuration")
+    assert said.endswith("failed to open included configuration file /etc/exim4/wehr_check_data")
 
 
 def test_what_exim_does_not_take_is_put_back(open_folder: Path) -> None:

@@ -98,7 +98,8 @@ def _show(plan: Plan) -> None:
 
 
 def _write(plan: Plan, reload: bool) -> None:
-    for written in apply(plan, time.time()):
+    # To be undone from the last to the first: Exim's macros name the file with its ACL.
+    for written in reversed(apply(plan, time.time())):
         if written.backup:
             click.echo(f"{written.file} is changed. To undo it: mv {written.backup} {written.file}")
         else:

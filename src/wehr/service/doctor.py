@@ -12,7 +12,7 @@ from wehr.service.config import Config
 from wehr.service.door_probes import try_doors
 from wehr.service.mta import exim, opensmtpd, postfix, sendmail
 from wehr.service.mta.places import Doors, places
-from wehr.service.mta.types import Finding, Level, NotThere
+from wehr.service.mta.types import Finding, Level, NotThere, Unreadable
 from wehr.service.probe_mail import Way, send
 from wehr.service.state_folder import serving
 
@@ -111,6 +111,10 @@ def _examine_mail_systems(config: Config, folder: Path, named: Named) -> Iterato
         find, look = SYSTEMS[name]
         try:
             found = find(chosen.get(name, ()))
+        except Unreadable as error:
+            seen = True
+            yield Finding(Level.WRONG, "mail system", str(error))
+            continue
         except NotThere as error:
             yield Finding(Level.INFO, "mail system", str(error))
             continue
@@ -119,7 +123,8 @@ def _examine_mail_systems(config: Config, folder: Path, named: Named) -> Iterato
             try:
                 yield from look(path, doors)
             except NotThere as error:
-                yield Finding(Level.WRONG if chosen else Level.INFO, "mail system", str(error))
+                bad = chosen or isinstance(error, Unreadable)
+                yield Finding(Level.WRONG if bad else Level.INFO, "mail system", str(error))
     if not seen:
         text = "none found on this machine (looked for Postfix, Sendmail, Exim, OpenSMTPD)"
         yield Finding(Level.INFO, "mail system", text)

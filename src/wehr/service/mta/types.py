@@ -9,6 +9,10 @@ class NotThere(Exception):
     """The mail system, or its configuration, is not on this machine; one line that says what was missed."""
 
 
+class Unreadable(NotThere):
+    """It is there, but cannot read its own configuration: it takes no mail, now or from its next start on."""
+
+
 class Level(StrEnum):
     """What a finding asks for: nothing, nothing, a look, or a remedy."""
 
