@@ -66,7 +66,7 @@ def send(port: int, headers: str, *recipients: str, source: str = CLIENT) -> tup
 @contextlib.contextmanager
 def _stand(folder: Path, way: str, **settings: object) -> Iterator[tuple[Postfix, int, RecordingGate]]:
     tell, main = WAYS[way]
-    domains = ("example.org", "example.net") if tell.hides else ()
+    domains = ("example.org", "example.net") if tell in (Tell.XFORWARD, Tell.RECEIVED) else ()
     with (
         postfix.running(folder, "", settings={**TRUSTING, **main}) as mx,
         door((mx.host, mx.port), tell=tell, domains=domains, **settings) as (gate, _, port, _, said),

@@ -87,11 +87,6 @@ def flaws(documents: Sequence[Document], known: Sequence[Product]) -> tuple[Flaw
     return tuple(found.values())
 
 
-def branch_key(product: Product, build: Build) -> Build:
-    """The numbers that name the branch: three for Exchange 2013 and later, two for 2007 and 2010."""
-    return build[: product.branch_numbers]
-
-
 def _product(
     entry: ProductEntry, rows: list[BuildRow], status: dict[str, str], notes: dict[str, str]
 ) -> Product:

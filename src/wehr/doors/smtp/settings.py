@@ -19,17 +19,11 @@ class Tell(StrEnum):
     XCLIENT = "xclient"
     PROXY = "proxy"
     XFORWARD = "xforward"
+    """For its logs only (Postfix, XFORWARD_README): it decides on recipients as though we were the client."""
     RECEIVED = "received"
+    """For its filters; the same holds."""
     NOTHING = "nothing"
     """For a next hop that drops everything."""
-
-    @property
-    def hides(self) -> bool:
-        """Whether the next hop decides on recipients as though we were the client.
-
-        XFORWARD is for the logs only (Postfix, XFORWARD_README), a Received field for filters.
-        """
-        return self in (Tell.XFORWARD, Tell.RECEIVED)
 
 
 class NextTls(StrEnum):
