@@ -187,6 +187,66 @@ def test_a_pause_is_made_extended_and_ended_and_the_audit_tells_who_and_why(worl
     ]
 
 
+@pytest.mark.parametrize("more", [{}, {"start": "2024-12-24T00:00:00Z"}])
+def test_a_pause_that_is_asked_for_again_is_made_once(more: dict[str, str], world: World) -> None:
+    """Who did not hear the answer is told which one there is; ended, it can be had anew."""
+    body = {"tenant": "school", "days": 10, "why": "moving house", **more}
+    ident = world.ask("/pauses", Scope.OPERATE, json=body).json()["id"]
+    world.source.time += 60
+    again = world.ask("/pauses", Scope.OPERATE, json=body)
+    shorter = world.ask("/pauses", Scope.OPERATE, json={**body, "days": 9})
+    longer = world.ask("/pauses", Scope.OPERATE, json={**body, "days": 11})
+
+    assert (again.status_code, shorter.status_code, longer.status_code) == (409, 409, 201)
+    assert ident in again.json()["detail"]
+    for known in (ident, longer.json()["id"]):
+        world.ask(f"/pauses/{known}/cancellation", Scope.OPERATE, json={"why": "over"})
+    assert world.ask("/pauses", Scope.OPERATE, json=body).status_code == 201
+
+
+def test_a_pause_of_a_server_stands_beside_its_tenants(world: World) -> None:
+    """The one may be ended before the other."""
+    row = world.ask("/servers", params={"text": "old.school"}).json()["items"][0]
+    asked = (
+        {"tenant": "school"},
+        {"server": row["reference"]},
+        {"server": row["reference"]},
+        {"tenant": "city"},
+    )
+    answers = [
+        world.ask("/pauses", Scope.OPERATE, json={**whose, "days": 5, "why": "x"}).status_code
+        for whose in asked
+    ]
+
+    assert answers == [201, 201, 409, 201]
+
+
+def test_an_extension_that_is_asked_for_again_is_made_once(world: World) -> None:
+    """If it says how many days the pause had."""
+    made = world.ask("/pauses", Scope.OPERATE, json={"tenant": "school", "days": 10, "why": "x"}).json()
+    body = {"days": 5, "why": "x", "was": 10}
+    answers = [world.ask(f"/pauses/{made['id']}/extension", Scope.OPERATE, json=body) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 409]
+    assert [pause.days for pause in world.store.pauses()] == [15]
+
+
+@pytest.mark.parametrize("more", [{}, {"until": "2025-01-31T00:00:00Z"}])
+def test_an_exemption_that_is_asked_for_again_is_made_once(more: dict[str, str], world: World) -> None:
+    """Who did not hear the answer is told which one there is; ended, it can be had anew."""
+    body = {"domain": "city.example", "why": "talking to them", **more}
+    ident = world.ask("/exemptions", Scope.OPERATE, json=body).json()["id"]
+    world.source.time += 60
+    again = world.ask("/exemptions", Scope.OPERATE, json=body)
+    other = world.ask("/exemptions", Scope.OPERATE, json={**body, "tenant": "city"})
+
+    assert (again.status_code, other.status_code) == (409, 201)
+    assert ident in again.json()["detail"]
+    world.ask(f"/exemptions/{ident}/cancellation", Scope.OPERATE, json={"why": "talked"})
+    world.source.time += 60
+    assert world.ask("/exemptions", Scope.OPERATE, json=body).status_code == 201
+
+
 def test_a_pause_beyond_the_quota_is_a_conflict_that_says_what_is_left(world: World) -> None:
     """And nothing is written."""
     answer = world.ask("/pauses", Scope.OPERATE, json={"tenant": "school", "days": 300, "why": "x"})

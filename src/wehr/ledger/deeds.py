@@ -26,6 +26,10 @@ class NotThere(ValueError):
     """There is no such pause or exemption, or it is not the doer's to touch."""
 
 
+class Conflict(ValueError):
+    """It is there already, or has changed meanwhile."""
+
+
 def everybody(_tenant: str) -> bool:
     """The ``sees`` of those who may touch all."""
     return True
@@ -50,7 +54,8 @@ def pause(
 
     Raises:
         QuotaExceeded: it needs more days than are left.
-        ValueError: it cannot be: in the past, too long, without a reason, or there already.
+        Conflict: there is one of the same tenant or server that holds as long: asking again makes no second.
+        ValueError: it cannot be: in the past, too long, without a reason, or its ``ident`` is there already.
     """
     new = Pause(
         ident or secrets.token_hex(4),
@@ -65,7 +70,15 @@ def pause(
     detail: Detail = {"id": new.id, "days": days, "from": _iso(new.start), "why": new.why}
     ref, name = (server.ref, server.key.name) if server else ("", "")
     event = Event(now, "pause-added", new.tenant, ref, name, by, detail)
-    store.change_pauses(lambda old: pauses.request(old, new, now, quota), event)
+
+    def change(old: tuple[Pause, ...]) -> tuple[Pause, ...]:
+        for one in old:
+            same = (one.tenant, one.server) == (new.tenant, new.server)
+            if same and one.start <= new.start and one.end >= new.end:
+                raise Conflict(f"there is a pause until {_iso(one.end)} already: {one.id!r}")
+        return pauses.request(old, new, now, quota)
+
+    store.change_pauses(change, event)
     return new
 
 
@@ -88,7 +101,8 @@ def extend_pause(
     Raises:
         NotThere: there is none with this id.
         QuotaExceeded: it needs more days than are left.
-        ValueError: it has ended, would be too long, or has other days than ``was``.
+        Conflict: it has other days than ``was``.
+        ValueError: it has ended, or would be too long.
     """
     detail: Detail = {"id": pause_id, "days": days, **({"why": why} if why else {})}
     event = Event(now, "pause-extended", actor=by, detail=detail)
@@ -96,7 +110,7 @@ def extend_pause(
 
     def change(old: tuple[Pause, ...]) -> tuple[Pause, ...]:
         if was not in (None, _find(old, pause_id, sees).days):
-            raise ValueError(f"somebody else has changed the pause {pause_id!r}")
+            raise Conflict(f"somebody else has changed the pause {pause_id!r}")
         return pauses.extend(old, pause_id, days, now, quota)
 
     return _find(store.change_pauses(change, event), pause_id, sees)
@@ -149,7 +163,8 @@ def exempt(
     With an ``ident`` of one's own, what is asked twice is done once.
 
     Raises:
-        ValueError: it names nobody, ends before it begins, has no reason, or is there already.
+        Conflict: there is one for the same that lasts as long: asking again makes no second.
+        ValueError: it names nobody, ends before it begins, has no reason, or its ``ident`` is there already.
     """
     exemption = Exemption(
         datetime.fromtimestamp(now, UTC),
@@ -161,8 +176,12 @@ def exempt(
         tenant,
         by,
     )
-    if ident and ident in store.exemptions():
-        raise ValueError(f"there is an exemption {ident!r} already")
+    for known, old in store.exemptions().items():
+        if known == ident:
+            raise ValueError(f"there is an exemption {ident!r} already")
+        lasts = old.until is None or (exemption.until is not None and old.until >= exemption.until)
+        if lasts and _named(old) == _named(exemption):
+            raise Conflict(f"there is an exemption that lasts as long already: {known!r}")
     ident = ident or secrets.token_hex(4)
     detail: Detail = {
         "id": ident,
@@ -197,6 +216,10 @@ def end_exemption(
     event = Event(now, "exemption-cancelled", old.tenant, ref, old.server, by, detail)
     store.put_exemption(ident, ended, event)
     return ended
+
+
+def _named(it: Exemption) -> tuple[str, ...]:
+    return it.server, it.network, it.domain, it.tenant
 
 
 def _find(found: tuple[Pause, ...], pause_id: str, sees: Sees) -> Pause:

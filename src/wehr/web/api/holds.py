@@ -73,6 +73,9 @@ class Extension(Struct, frozen=True, forbid_unknown_fields=True):
 
     days: _Days
     why: Reason
+    was: Annotated[int | None, Meta(description="The days that it has: with others it is left as it is.")] = (
+        None
+    )
 
 
 class Because(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +143,7 @@ async def _extend_pause(call: Call[Nothing, Extension]) -> PauseShown:
         deeds.extend_pause,
         pause_id=call.path("id"),
         days=call.body.days,
+        was=call.body.was,
         quota=call.visit.house.present.policy.pause_days,
         sees=call.visit.visitor.sees,
     )
@@ -197,7 +201,7 @@ async def _done(visit: Visit, deed: Callable[..., T], why: str) -> T:
         return await visit.house.ask(do)
     except deeds.NotThere as error:
         raise missing(str(error)) from None
-    except QuotaExceeded as error:
+    except (deeds.Conflict, QuotaExceeded) as error:
         raise problem(HTTPStatus.CONFLICT, str(error)) from None
     except ValueError as error:
         raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
