@@ -231,7 +231,7 @@ def test_opensmtpd_is_wired(open_folder: Path) -> None:
         prepare += f"setup opensmtpd --config-file {file} --write > {open_folder}/said"
         with opensmtpd.running(open_folder, prepare=prepare) as mx:
             assert _refused(mx)
-        _, again, after, _, elsewhere, unused = _in_view(
+        _, again, after, _, elsewhere, unused, unread = _in_view(
             open_folder,
             "opensmtpd",
             f"""
@@ -241,6 +241,7 @@ def test_opensmtpd_is_wired(open_folder: Path) -> None:
             cp {file} {file}.good
             sed -i 's/--ask [0-9.:]*/--ask 127.0.0.1:1/' {file}; doctor --opensmtpd {file}
             sed '/^listen/s/ filter.*//' {file}.good > {file}; doctor --opensmtpd {file}
+            sed 's/listen on [0-9.]*/listen on all/' {file}.good > {file}; doctor --opensmtpd {file}
             """,
         )
 
@@ -250,6 +251,7 @@ def test_opensmtpd_is_wired(open_folder: Path) -> None:
     assert _bad(after) == []
     assert _bad(elsewhere) == [f"{listener}: asks 127.0.0.1:1, where Wehr is not"]
     assert _bad(unused) == [f"{listener}: is not wired to Wehr"]
+    assert _bad(unread) == ["smtpd cannot read it: smtpd: invalid virtual ip or interface: all"]
 
 
 def test_a_filter_that_smtpd_cannot_start_is_not_set_up(open_folder: Path) -> None:

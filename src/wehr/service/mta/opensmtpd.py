@@ -4,6 +4,7 @@ smtpd.conf(5): ``filter NAME proc-exec COMMAND``, ``filter NAME chain { NAME, ..
 NAME``. A listener has one filter; several go into a chain.
 """
 
+import os
 import re
 import shlex
 import shutil
@@ -154,7 +155,12 @@ def look(file: Path, doors: Doors) -> Iterator[Finding]:
     Raises:
         NotThere: there is none.
     """
-    return examine(load(file), doors.line)
+    smtpd = load(file)
+    checked = run([smtpd.program, "-n", "-f", str(file)])
+    # Who is not root cannot have it checked.
+    if checked.code and os.geteuid() == 0:
+        yield Finding(Level.WRONG, smtpd.about, f"smtpd cannot read it: {checked.said}")
+    yield from examine(smtpd, doors.line)
 
 
 def examine(smtpd: Configuration, doors: Sequence[Place]) -> Iterator[Finding]:
