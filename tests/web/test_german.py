@@ -23,6 +23,7 @@ from wehr.policy.compliance import Floor, Rules, complies
 from wehr.policy.explain import Item, explain
 from wehr.policy.phrases import Phrase
 from wehr.policy.scope import Tenant
+from wehr.policy.selection import LadderRule
 from wehr.web import terms
 from wehr.web.access.accounts import Accounts
 from wehr.web.access.tokens import Scope as TokenScope
@@ -284,3 +285,35 @@ def _said(event: Event) -> list[str]:
         for word in part.values.values()
         if isinstance(word, Phrase)
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "said"),
+    [
+        ("/", {"Host": "evil.example"}, "Unbekannter Hostname"),
+        ("/%00", {}, "Diese Seite gibt es nicht"),
+        ("/login?next=%00", {}, "Kein Text darf NUL enthalten"),
+        ("/", {"Content-Length": "9999999"}, "höchstens 1 MiB"),
+    ],
+)
+def test_what_no_page_sees_is_refused_in_german(
+    path: str, headers: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    """As plain text; to programs it is English, as all that they are told."""
+    with house(tmp_path, NOW) as (given, _, _), site(given) as browser:
+        german = browser.get(path, headers={**GERMAN, **headers}).text
+        program = browser.get(f"/api/v1{path}", headers={**GERMAN, **headers}).json()["detail"]
+
+    assert said in german
+    assert said not in program
+
+
+def test_a_ladder_is_called_as_in_the_configuration_and_told_in_german(tmp_path: Path) -> None:
+    """What is chosen is the name that the configuration has."""
+    rules = (LadderRule(use="urgent", exploited=True),)
+    with house(tmp_path, NOW, Policy(ladder_rules=rules)) as (given, _, _), client(given) as browser:
+        german, english = (browser.get(f"/policy?lang={language}").text for language in ("de", "en"))
+
+    assert "<h3>urgent (dringend)</h3>" in german
+    assert '<option value="gentle">gentle (sanft)</option>' in german
+    assert "<h3>urgent</h3>" in english

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wehr.web.languages import N_, choose, translations
 from wehr.web.problem import is_api, problem_response
 from wehr.web.settings import WebSettings
 
@@ -67,18 +68,19 @@ class Guard:
         """What is answered to a request that no page should see."""
         if not self._is_ours(headers.getlist("host")):
             # Or a foreign page could have its own name point here, and read what we answer.
-            status, text = 421, "Unknown host name; see web.allowed_hosts."
+            status, text = 421, N_("Unknown host name; see web.allowed_hosts.")
         elif "\0" in scope["path"]:  # PostgreSQL takes no such text, and nothing is called so
-            status, text = 404, "There is no such page."
+            status, text = 404, N_("There is no such page.")
         elif b"%00" in scope["query_string"]:
-            status, text = 400, "No text may hold NUL."
+            status, text = 400, N_("No text may hold NUL.")
         elif _length(headers) > MOST_BYTES:
-            status, text = 413, "A body has 1 MiB at most."
+            status, text = 413, N_("A body has 1 MiB at most.")
         else:
             return None
         if is_api(scope["path"]):
             return problem_response(status, text)
-        return PlainTextResponse(f"{text}\n", status)
+        language = choose((), headers.get("accept-language", ""))
+        return PlainTextResponse(f"{translations(language).gettext(text)}\n", status)
 
     def _is_ours(self, hosts: list[str]) -> bool:
         if len(hosts) != 1:

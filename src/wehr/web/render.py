@@ -77,6 +77,7 @@ def _environment(language: str) -> Environment:
         number=_number,
         build=_build,
         host=_host,
+        ladder=_ladder,
         minutes=_minutes,
         iso=_iso,
         clock=_clock,
@@ -144,6 +145,17 @@ def _build(value: Build | str | None) -> str:
 def _host(name: str) -> Markup:
     """A host's name, which is broken after a dot where it must be."""
     return escape(name).replace(".", Markup(".<wbr>"))
+
+
+_LADDERS: Final = (N_("gentle"), N_("urgent"))
+"""Names of shipped ladders that are words."""
+
+
+@pass_context
+def _ladder(context: Context, name: str) -> str:
+    """A ladder as it is called in the configuration, and what that means in the reader's language."""
+    told = translations(context["language"]).gettext(name) if name in _LADDERS else name
+    return name if told == name else f"{name} ({told})"
 
 
 @pass_context
