@@ -18,7 +18,10 @@ import sendmail
 from postfix import Peer, Server, free_port
 from running import Receiver, receiver
 
+from wehr.ledger import open_store
 from wehr.service.config_text import render
+from wehr.service.mta import Level
+from wehr.service.probe_mail import Way, send
 
 pytestmark = [pytest.mark.mta, pytest.mark.xdist_group("mta")]
 
@@ -78,7 +81,7 @@ def _refused(mx: Server) -> bool:
 
 
 def test_sendmail_is_wired(open_folder: Path) -> None:
-    """Both its files; the real Sendmail refuses then, and doctor is content."""
+    """Both its files; the real Sendmail refuses then, the probe of doctor too, and doctor is content."""
     etc = open_folder / "etc"
     cf = etc / "sendmail.cf"
     twice = r"s/^\(O InputMailFilters=.*\)/\1,other/;s/^Xwehr\(.*\)/Xwehr\1\nXother\1/"
@@ -86,6 +89,10 @@ def test_sendmail_is_wired(open_folder: Path) -> None:
         prepare = _commands(open_folder) + f"setup sendmail --config-dir {etc} --write > {open_folder}/said"
         with sendmail.running(open_folder, prepare=prepare) as mx:
             assert _refused(mx)
+            with open_store(f"sqlite:///{wehr.folder / 'wehr.sqlite'}", create=False) as store:
+                secret = store.secret
+            probe = send(Way("postmaster@example.org", f"{mx.host}:{mx.port}"), secret, time.time())
+            assert probe.level is Level.OK, probe.text
         again, after, elsewhere, tempfail, slow, double = _in_view(
             open_folder,
             "sendmail-bin",

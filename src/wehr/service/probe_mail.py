@@ -81,7 +81,7 @@ def _hand_over(way: Way, message: str) -> tuple[str, int, str]:
             code, text = client.docmd(step)
             if code != 250:
                 return step, code, _line(code, text)
-        code, text = client.data(message.encode("ascii"))
+        code, text = client.data(message)  # as text, of which smtplib ends each line with CRLF
         return "DATA", code, _line(code, text)
 
 
