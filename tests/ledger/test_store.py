@@ -85,6 +85,16 @@ def test_a_message_is_found_by_its_queue_id(store: Store) -> None:
     assert store.message("4xyz") == []
 
 
+@pytest.mark.parametrize("age", [0, 0.25, 0.3, 2, 2.1, 25])
+def test_a_message_of_any_age_is_found_and_the_latest_that_was_called_so(store: Store, age: float) -> None:
+    """In the stretches that are looked through one after the other, and at their edges."""
+    days = (4, 30 - age, 29.99 - age)
+    carry(store, entry(sighting(30)), *(entry(sighting(day), queue_id="Q-aged") for day in days))
+
+    assert [row.at for row in store.message("Q-aged")] == [at(30 - age), at(29.99 - age)]
+    assert store.message("Q-aged", since=at(30.01 - age)) == []
+
+
 def test_a_servers_row_holds_its_latest_evidence(store: Store) -> None:
     """Entries that come late do not replace newer evidence."""
     carry(store, entry(sighting(3, NEW), compliant=True))

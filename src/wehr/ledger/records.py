@@ -73,16 +73,20 @@ class Records(Database):
         """What was decided on the latest message that the mail system called so, newest first.
 
         Walks back over the history to ``since``, for an index would cost each message more than the few
-        questions are worth. Mail systems use queue ids again: what is an hour older is another message.
+        questions are worth; over the latest hours and days first, lest PostgreSQL read all of it for these.
+        Mail systems use queue ids again: what is an hour older is another message.
         """
-        mine = sightings.c.queue_id == queue_id
-        latest = select(sightings.c.at).where(mine, sightings.c.at >= since)
+        mine, known = sightings.c.queue_id == queue_id, sightings.c.at
         with self._read() as connection:
-            at = connection.scalar(latest.order_by(sightings.c.at.desc()).limit(1))
+            newest = connection.scalar(select(func.max(known))) or 0.0
+            for start in (newest - 6 * HOUR, newest - 2 * DAY, since):
+                latest = select(known).where(mine, known >= max(start, since)).order_by(known.desc())
+                if (at := connection.scalar(latest.limit(1))) is not None:
+                    break
         if at is None:
             return []
         query = select(sightings).where(mine, sightings.c.at > at - HOUR, sightings.c.at <= at)
-        return self._rows(query.order_by(sightings.c.id.desc()).limit(limit), SightingRow)
+        return self._rows(_newest_first(query, sightings, None).limit(limit), SightingRow)
 
     def tallies(self, *, since_day: int = 0, ref: str | None = None) -> list[Tally]:
         """Messages per server, day and outcome, from a day on (counted from 1970-01-01)."""
