@@ -89,6 +89,17 @@ def test_an_exemption_inside_a_servers_network_stops_its_clock(inside, network):
     assert [it.reason for it in holds.stops(server, "198.51.100.9")] == [None]
 
 
+@pytest.mark.parametrize("written", ["Xen.example", ".xen.example", "xen.example.", ".XEN.EXAMPLE."])
+@pytest.mark.parametrize("name", ["xen.example", "mail.xen.example"])
+def test_an_exempt_domain_is_found_however_it_is_written(written, name):
+    """Itself and all below it."""
+    holds = Holds((), (Exemption(SINCE, "a", domain=written),))
+
+    assert len(holds.stops(ServerKey("default", name, "192.0.2.0/24"))) == 1
+    assert len(holds.stops(ServerKey("default", "ex01", "192.0.2.0/24"), "192.0.2.7", name)) == 1
+    assert holds.stops(ServerKey("default", "ohxen.example", "192.0.2.0/24")) == ()
+
+
 def test_a_server_without_a_network_is_exempt_by_its_name_alone():
     """An address that nobody can read is in no network."""
     by_name, by_network = Exemption(SINCE, "a", server="ex01"), Exemption(SINCE, "b", network="0.0.0.0/0")
