@@ -133,6 +133,28 @@ def test_a_days_sum_may_say_more_than_is_counted_of_servers(store: Store) -> Non
     assert list(store.check()) == []
 
 
+def test_a_server_that_had_to_make_room_and_came_back_is_no_fault(store: Store) -> None:
+    """The history still holds its messages of before, of which its new state knows nothing."""
+    store.limits = Limits(servers_per_network=1)
+    for day, name in ((0, "one"), (1, "two"), (2, "one")):
+        carry(store, entry(sighting(day, name=f"{name}.example.org")))
+
+    assert [row.first_seen for row in store.servers()] == [at(2)]
+    assert list(store.check()) == []
+
+
+def test_a_server_that_was_forgotten_and_came_back_is_no_fault(store: Store) -> None:
+    """Nor where single messages are kept for longer than servers."""
+    retention = Retention(sightings=400)
+    carry(store, entry(sighting(0)))
+    while any(store.prune(retention, at(190)).values()):
+        pass
+    carry(store, entry(sighting(191)))
+
+    assert [row.first_seen for row in store.servers()] == [at(191)]
+    assert list(store.check()) == []
+
+
 def test_an_event_is_never_rewritten(store: Store) -> None:
     """Whatever comes later, the events there were are there still, byte for byte, in their order."""
     written: list[Event] = []

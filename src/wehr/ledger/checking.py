@@ -47,7 +47,8 @@ def find_faults(connection: Connection) -> Iterator[str]:
         except StateDamaged as error:
             yield f"{name}: {error}"
             continue
-        messages = history.of(row.ref)
+        # What is older is of a life before: it was forgotten, or had to make room, and has come back.
+        messages = [message for message in history.of(row.ref) if message.at >= state.first_seen]
         whole = sum(count.messages for count in counted.of(row.ref)) == len(messages)
         if fault := _against_messages(state, messages, whole=whole):
             yield f"{name}: {fault}"
