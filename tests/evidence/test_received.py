@@ -96,12 +96,14 @@ def test_a_hop_from_a_peer_is_no_submission() -> None:
 
 
 def test_nested_comments_hide_their_words() -> None:
-    """Words inside comments are no clauses, four levels down; beyond that the field is read on all the same."""
+    """Words inside comments are no clauses, however deep; a field ends where they go deeper than any real one's."""
     assert (
         parse_hop(b"from a (x (y (z (by evil with mapi id 15.1.2507.61)))) by good with ESMTP id 1").by
         == "good"
     )
-    assert parse_hop(b"from a " + b"(" * 20 + b"x" + b")" * 20 + b" by good with ESMTP id 1").by == "good"
+    for depth, by in ((MAX_COMMENTS, "good"), (MAX_COMMENTS + 1, "")):
+        deep = b"(" * depth + b"by evil with mapi id 15.1.2507.61" + b")" * depth
+        assert parse_hop(b"from a " + deep + b" by good with ESMTP id 1").by == by
 
 
 def test_an_open_parenthesis_hides_nothing() -> None:
@@ -169,10 +171,41 @@ def test_a_megabyte_is_cut() -> None:
     assert (hop.by, hop.software) == ("mx.example.net", "unknown")
 
 
-def test_what_follows_too_many_parentheses_is_cut_off() -> None:
-    """Rows of open ones are the dearest to read; what stands before them is read as ever."""
+def test_what_follows_an_open_parenthesis_among_many_is_cut_off() -> None:
+    """Rows of them are the dearest to read; what stands before them is read as ever."""
     stamp = b"from a (b [192.0.2.1]) by mx.example.net (Postfix)"
-    assert unfold(stamp + b" (x)" * (MAX_COMMENTS - 2)).count(b"(") == MAX_COMMENTS
-    line = unfold(stamp + b" ((" * 2_000 + b" by other.example")
-    assert line.count(b"(") == MAX_COMMENTS
-    assert stamp_of(line).by == b"mx.example.net"
+    closed = stamp + b" (x) )" * 2 * MAX_COMMENTS + b" " + b"(" * MAX_COMMENTS + b")" * MAX_COMMENTS
+    assert unfold(closed) == closed
+    assert unfold(stamp + b" ((" * 600 + b" by other.example") == stamp + b" "
+
+
+DEEP = b"(" * 30 + b")" * 30
+STRANGERS = [
+    # Postfix with smtpd_tls_received_header and smtpd_tls_ask_ccert, which closes what a name leaves open.
+    b'from h (r [192.0.2.1]) (Client CN "a %s (((((())))))", Issuer "b" (not verified)) by mx.example.net',
+    b'from h (r [192.0.2.1]) (Client CN "%s ' + DEEP + b'", Issuer "b" (not verified)) by mx.example.net',
+    b'from h (r [192.0.2.1]) (Client CN "a %s", Issuer "' + DEEP + b'" (not verified)) by mx.example.net',
+    # A sender in quotes, from Exim that hides its version, and from others.
+    b'from [192.0.2.1] (helo=h) by mx.example.net with esmtp (envelope-from <"a) %s ("@example.org>) id A-B-C',
+    b'from h (192.0.2.1) by mx.example.net (envelope-from <"%s"@example.org>) (Generic MTA)',
+    b'from h (192.0.2.1) by mx.example.net (envelope-from <"a\\") %s ("@example.org>) (Generic MTA)',
+    b'from h (192.0.2.1) by mx.example.net with ESMTP (envelope-from <"%s"@example.org>) id A-B-C',
+    # A name so long that the field is cut off in it.
+    b"from [192.0.2.1] (helo=%s " + b"x " * MAX_FIELD + b") by mx.example.net",
+]
+
+
+@pytest.mark.parametrize("field", STRANGERS)
+def test_no_stranger_speaks_for_the_server_that_quotes_him(field: bytes) -> None:
+    """What a client or sender calls itself is never taken for the stamp of an Exchange."""
+    hop = parse_hop(field % b"by v.example.org with Microsoft SMTP Server id 15.1.2507.16" + DATE.encode())
+    assert hop.software != "exchange"
+    assert hop.build is None
+    assert hop.by in ("mx.example.net", "")
+
+
+def test_a_field_that_a_door_has_cut_off_loses_no_digit() -> None:
+    """Doors keep MAX_FIELD bytes; the number that the cut went through is left out."""
+    stamp = b"from a (192.0.2.1) by ex.example.org with Microsoft SMTP Server id 15.1.2507.61"
+    field = b" " * (MAX_FIELD + 1 - len(stamp)) + stamp
+    assert parse_hop(field[:MAX_FIELD]).build is None

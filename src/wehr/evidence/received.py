@@ -14,11 +14,9 @@ from wehr.evidence.types import Hop
 
 MAX_FIELD = 2048
 """Bytes of a field that are read. The longest of 16,288 real ones has 492."""
-MAX_COMMENTS = 32
-"""Opening parentheses of a field that are read: they cost most to follow. Real ones have up to 9."""
-
-_DEPTH = 4
-"""How deep comments are followed into each other. RFC 5322 sets no limit; real mail reaches 2."""
+MAX_COMMENTS = 10
+"""Levels of comments in each other that are read, and opening parentheses of which any may stay open: what a
+server quotes (the name in a client's certificate, say) must not get out of it. Real fields have up to 9."""
 
 
 def _comment(depth: int) -> bytes:
@@ -38,7 +36,8 @@ _WORD = rb"([^ ();]{0,255}+)[^ ();]*+ ?"
 # never closed is an ordinary character.
 # Atomic groups, where one would write "*+" after a group: Python before 3.11.5 (Debian 12 has 3.11.2) reads
 # those wrongly (CPython gh-101955, gh-106052).
-_PHRASE = rb"(?>(?: ?(?:" + _comment(_DEPTH) + rb"|(?!(?:" + _KEYWORD + rb") (?!\(\d))[^ ();]++|[()]))*)"
+_ANY_COMMENT = _comment(MAX_COMMENTS - 1)
+_PHRASE = rb"(?>(?: ?(?:" + _ANY_COMMENT + rb"|(?!(?:" + _KEYWORD + rb") (?!\(\d))[^ ();]++|[()]))*)"
 _NOTE = rb"(" + _PHRASE + rb") ?"
 
 # The clauses in the order that RFC 5321 gives them, as six in seven fields have them: one match.
@@ -50,6 +49,11 @@ _IN_ORDER = re.compile(
 # well call itself "by"; all behind the first ";" is the date.
 _CLAUSE = re.compile(rb"(?:(" + _KEYWORD + rb")(?=[ (]) ?" + _WORD + rb")?" + _NOTE + rb"(;.*+)?", re.DOTALL)
 _NONE = (b"", b"")
+
+# Up to where a comment begins that is too deep, or never closed: what is in it must not pass for what is not.
+_CLOSED = re.compile(rb"(?>(?:[^()]++|" + _ANY_COMMENT + rb"|\))*)")
+# The sender's address may have any in its quotes, which comments do not know; Exim writes it as it came.
+_SENDER = re.compile(rb" \(envelope-(?:from|sender) (?>(?:[^\"()]++|\"(?>(?:[^\"\\]++|\\.)*)\")*)\)")
 
 _LITERAL = rb"(\d{1,3}+(?:\.\d{1,3}+){3}|[0-9A-Fa-f]{0,4}+:[0-9A-Fa-f:.]{1,41}+)(?:%\w++)?"
 _BRACKETED = re.compile(rb"\[(?:[Ii][Pp][Vv]6:)?" + _LITERAL + rb"\]")
@@ -63,13 +67,19 @@ _LOCAL = frozenset(
 
 
 def unfold(field: bytes) -> bytes:
-    """The field on one line, blanks squeezed; what is beyond `MAX_FIELD` or `MAX_COMMENTS` is cut off."""
-    if len(field) > MAX_FIELD:
+    """The field on one line, blanks squeezed, without the sender; what is beyond `MAX_FIELD` is cut off."""
+    cut = len(field) >= MAX_FIELD  # doors have cut it to that already
+    if cut:
         # Without the word that the cut went through, lest a build lose a digit.
         field = field[:MAX_FIELD].rpartition(b" ")[0]
     line = b" ".join(field.split())
-    beyond = line.count(b"(") - MAX_COMMENTS
-    return line if beyond <= 0 else line.rsplit(b"(", beyond)[0]
+    place = line.find(b" (envelope-")
+    if place >= 0 and (sender := _SENDER.match(line, place)):
+        line = line[:place] + line[sender.end() :]
+    if cut or line.count(b"(") > MAX_COMMENTS:
+        closed = _CLOSED.match(line)
+        line = closed[0] if closed else b""
+    return line
 
 
 def stamp_of(line: bytes) -> Stamp:
