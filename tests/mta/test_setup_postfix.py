@@ -249,6 +249,24 @@ def test_a_socket_below_the_queue_directory_is_looked_at_too(
     assert "milter.sock (mode 0600) is not writable for postfix" in finding["text"]
 
 
+def test_an_smtpd_behind_the_smtp_proxy_need_not_ask(mx: Postfix, wehr: Receiver) -> None:
+    """Its mail is judged already; one that strangers reach as well has to."""
+    config = wehr.folder.parent / "wehr.toml"
+    text = config.read_text()
+    open_proxy = text.replace("[smtp]\nlisten = []", f'[smtp]\nlisten = ["127.0.0.1:{postfix.free_port()}"]')
+    config.write_text(open_proxy.replace('next_hop = ""', f'next_hop = "127.0.0.1:{mx.port}"'))
+    about = f"127.0.0.1:{mx.port}/inet takes mail from Wehr's SMTP proxy"
+
+    run = _wehr_says(wehr, "doctor", "--json", "--postfix", str(mx.folder / "etc"))
+    found = {it["text"]: it["level"] for it in json.loads(run.stdout)["findings"] if "Postfix" in it["about"]}
+    assert found[about] == "ok"
+    assert "wrong" not in found.values()
+
+    master = mx.folder / "etc" / "master.cf"
+    master.write_text(f"{master.read_text()}127.0.0.1:{postfix.free_port()} inet n - n - - smtpd\n")
+    assert any("is not wired to Wehr" in it["text"] for it in _doctor(wehr, mx)[1])
+
+
 def test_a_policy_service_that_defers_without_wehr_is_named(mx: Postfix, wehr: Receiver) -> None:
     """With Postfix's default the client gets 451 while Wehr is down."""
     _setup(wehr, mx, "--write")

@@ -18,6 +18,7 @@ from wehr.service.door_probes import PROBES, try_doors
 from wehr.service.door_settings import Door
 from wehr.service.doors import DOORS
 from wehr.service.mta import Finding, Level
+from wehr.service.probe_mail import source
 
 START = 1_791_000_000.0
 SECRET = bytes(range(32))
@@ -186,3 +187,10 @@ def test_a_probe_counts_around_its_hour_alone(hours: int) -> None:
 def test_a_probe_may_be_folded() -> None:
     """By a mail system on the way."""
     assert _is_probe(" " + trace(SECRET, START).replace(" by ", "\r\n\tby "), STRANGER, own=True)
+
+
+def test_the_probe_to_a_mail_system_of_this_machine_comes_from_loopback() -> None:
+    """Whichever address it listens on; to another machine the kernel chooses."""
+    assert source("127.0.0.1", 25) == ("127.0.0.1", 0)
+    assert source("192.0.2.1", 25) is None
+    assert source("no-such-host.invalid", 25) is None

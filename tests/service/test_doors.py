@@ -109,3 +109,17 @@ def test_a_group_that_wehr_is_not_in_is_told_with_what_mends_it(
     config = parse('web.listen = []\n[milter]\nlisten = []\nsocket_group = "postfix"', "test")
     with pytest.raises(StartError, match=r"must be in the group 'postfix' \(SupplementaryGroups= in"):
         Listeners(config, tmp_path)
+
+
+def test_a_low_port_that_wehr_may_not_have_is_told_with_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As port 25 for the SMTP proxy, which Wehr's own user does not get."""
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("socket.create_server", forbidden)
+    config = parse('web.listen = []\nmilter.listen = ["127.0.0.1:25"]', "test")
+    with pytest.raises(StartError, match="cannot be listened on without the capability CAP_NET_BIND_SERVICE"):
+        Listeners(config, tmp_path)

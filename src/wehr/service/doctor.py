@@ -11,7 +11,7 @@ from wehr.ledger import LedgerError, open_store
 from wehr.service.config import Config
 from wehr.service.door_probes import try_doors
 from wehr.service.mta import exim, opensmtpd, postfix, sendmail
-from wehr.service.mta.places import Doors, places
+from wehr.service.mta.places import Doors
 from wehr.service.mta.types import Finding, Level, NotThere, Unreadable
 from wehr.service.probe_mail import Way, send
 from wehr.service.state_folder import serving
@@ -104,7 +104,7 @@ def _examine_catalogue(config: Config, folder: Path, now: float) -> Iterator[Fin
 
 
 def _examine_mail_systems(config: Config, folder: Path, named: Named) -> Iterator[Finding]:
-    doors = Doors(*(places(config, folder, door) for door in Doors.__struct_fields__))
+    doors = Doors.of(config, folder)
     chosen = {name: paths for name, paths in named.items() if paths}
     seen = False
     for name in chosen or SYSTEMS:

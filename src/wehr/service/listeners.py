@@ -118,6 +118,8 @@ def _why_not(option: str, address: str, error: OSError) -> str:
     remedy = f"choose another address with {option}"
     if error.errno == errno.EADDRINUSE:
         return f"{address} is taken by another program; stop it, or {remedy}"
+    if error.errno == errno.EACCES:
+        return f"{address} cannot be listened on without the capability CAP_NET_BIND_SERVICE; {remedy}"
     # create_server adds words of its own, and a name that is not known has no number of the system's.
     known = isinstance(error.errno, int) and error.errno > 0
     reason = os.strerror(error.errno) if known and error.errno else str(error)

@@ -1,6 +1,7 @@
 """The probe of ``wehr doctor --send``: a message through a mail system, which Wehr refuses on the way."""
 
 import smtplib
+import socket
 from email.utils import formatdate
 
 from msgspec import Struct
@@ -75,7 +76,9 @@ def send(way: Way, secret: bytes | None, now: float) -> Finding:
 def _hand_over(way: Way, message: str) -> tuple[str, int, str]:
     """The last step that was taken, the code of its answer, and all of that in one line."""
     host, port = split_address(way.via)
-    with smtplib.SMTP(host, port, local_hostname=HOST, timeout=_PATIENCE) as client:
+    with smtplib.SMTP(
+        host, port, local_hostname=HOST, timeout=_PATIENCE, source_address=source(host, port)
+    ) as client:
         client.ehlo()
         for step in ("MAIL FROM:<>", f"RCPT TO:<{way.recipient}>"):
             code, text = client.docmd(step)
@@ -83,6 +86,18 @@ def _hand_over(way: Way, message: str) -> tuple[str, int, str]:
                 return step, code, _line(code, text)
         code, text = client.data(message)  # as text, of which smtplib ends each line with CRLF
         return "DATA", code, _line(code, text)
+
+
+def source(host: str, port: int) -> tuple[str, int] | None:
+    """Loopback as our own end if that is this machine, for from a public address the probe does not count."""
+    try:
+        family, _, _, _, there = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as way:
+            way.connect(there)  # sends nothing: the kernel only chooses our address
+            here = way.getsockname()[0]
+    except OSError:
+        return None
+    return ("::1" if family == socket.AF_INET6 else "127.0.0.1", 0) if here == there[0] else None
 
 
 def _line(code: int, text: bytes) -> str:

@@ -69,6 +69,14 @@ class Doors(Struct, frozen=True):
     milter: tuple[Place, ...] = ()
     line: tuple[Place, ...] = ()
     policy_service: tuple[Place, ...] = ()
+    behind: Place | None = None
+    """Where the SMTP proxy hands mail on: who takes it there need not ask."""
+
+    @classmethod
+    def of(cls, config: Config, folder: Path) -> "Doors":
+        """Those that a configuration opens, ``folder`` being the state folder."""
+        milter, line, policy = (places(config, folder, door) for door in ("milter", "line", "policy_service"))
+        return cls(milter, line, policy, read(config.smtp.next_hop) if config.smtp.listen else None)
 
 
 def places(config: Config, folder: Path, door: str) -> tuple[Place, ...]:

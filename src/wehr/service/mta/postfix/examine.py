@@ -34,11 +34,16 @@ def look(folder: Path, doors: Doors) -> Iterator[Finding]:
     Raises:
         NotThere: there is none.
     """
-    return examine(load(folder), doors.milter, doors.policy_service)
+    return examine(load(folder), doors.milter, doors.policy_service, doors.behind)
 
 
-def examine(instance: Instance, doors: Sequence[Place], policy: Sequence[Place]) -> Iterator[Finding]:
-    """How the instance is wired to the milter door (and the policy service, if that is open)."""
+def examine(
+    instance: Instance, doors: Sequence[Place], policy: Sequence[Place], behind: Place | None = None
+) -> Iterator[Finding]:
+    """How the instance is wired to the milter door (and the policy service, if that is open).
+
+    An smtpd that stands ``behind`` Wehr's SMTP proxy need not be.
+    """
     here = preferred(doors)
     about = instance.name
     if here is None:
@@ -49,10 +54,15 @@ def examine(instance: Instance, doors: Sequence[Place], policy: Sequence[Place])
             _OPEN,
         )
         return
+    proxied = [it for it in instance.services if behind and it.place and it.place.reached_by(behind)]
     lists: list[tuple[Service | None, str, str]] = [
-        (service, *_list(instance, service)) for service in instance.services if service.public
+        (service, *_list(instance, service))
+        for service in instance.services
+        if service.public and service not in proxied
     ]
-    if not lists:
+    for it in proxied:
+        yield Finding(Level.OK, about, f"{it.key} takes mail from Wehr's SMTP proxy")
+    if not lists and not proxied:
         lists = [(None, "smtpd_milters", instance.settings.get("smtpd_milters", ""))]
     for service, name, value in lists:
         yield from _examine_list(instance, service, name, value, doors)

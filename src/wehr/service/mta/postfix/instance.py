@@ -52,6 +52,11 @@ class Service(Struct, frozen=True):
         return f"{self.name}/{self.kind}"
 
     @property
+    def place(self) -> Place | None:
+        """Where it listens, if that is written out; a port alone is one of every address."""
+        return read(self.name if ":" in self.name else f"*:{self.name}") if self.kind == "inet" else None
+
+    @property
     def public(self) -> bool:
         """Whether strangers hand mail over here: not a port for one's own users, nor one for filters."""
         host, _, port = self.name.rpartition(":")
