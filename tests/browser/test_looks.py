@@ -93,8 +93,13 @@ def test_on_a_phone_names_and_charts_are_whole(shown: Site, browser: Browser) ->
     with window(browser, shown.url, **LOOKS["phone"]) as page:
         shown.log_in(page, Role.VIEWER)
         page.goto("/report")
-        for link in page.locator("table.report tbody th a").all():
+        links = page.locator("table.report tbody th a").all()
+        for link in links:
             assert set(link.evaluate(lines)) == {1}, link.inner_text()
+        page.set_viewport_size({"width": 1280, "height": 900})
+        for link in links:
+            assert link.evaluate("it => it.getBoundingClientRect().height") < 30, link.inner_text()
+        page.set_viewport_size({"width": 360, "height": 740})
         for path in ("/", f"/servers/{shown.server('ex01.harbour.example')}"):
             page.goto(path)
             for figure in page.locator("figure.chart").all():

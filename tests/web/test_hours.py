@@ -68,6 +68,8 @@ def test_the_picture_says_what_it_shows(paths: tuple[TestClient, TestClient, str
     assert str(english.findtext(f"{SVG}desc")).startswith("taken: 3, delayed: 0, refused: 1")
     assert german.findtext(f"{SVG}title") == "mail.example.org: Nachrichten nach Stunde (UTC)"
     assert len([it for it in english.iter(f"{SVG}g") if it.get("class") == "bar"]) == 4 * HOURS
+    counts = next(it for it in english.iter(f"{SVG}g") if str(it.get("class")).startswith("axis y"))
+    assert [it.text for it in counts.iter(f"{SVG}text")] == ["0", "1", "2"], "no half messages"
 
 
 def test_the_picture_is_no_page(paths: tuple[TestClient, TestClient, str]) -> None:

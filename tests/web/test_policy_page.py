@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from wehr.catalogue import load
+from wehr.ledger import deeds
 from wehr.ledger.journal import Position
 from wehr.policy import Policy
 from wehr.policy.scope import Connector, Tenant
@@ -227,6 +229,28 @@ def test_the_catalogue_names_products_updates_and_holes(tmp_path: Path) -> None:
     for part in ("Exchange Server 2016", "CU23", "Oct25SU", "CVE-2021-26855", "support.microsoft.com/help/"):
         assert part in text, part
     assert all(product.name in text for product in load().products)
+
+
+def test_the_catalogue_begins_with_exchange_and_tells_which_support_is_over(tmp_path: Path) -> None:
+    """The latest product of each software first; in the autumn of 2024 some dates are to come."""
+    with browsing(tmp_path) as browser:
+        text = browser.get("/catalogue").text
+
+    shown = re.findall(r"<summary>([^<]+?)\s*<", text)
+    assert shown[:3] == ["Exchange Server SE", "Exchange Server 2019", "Exchange Server 2016"]
+    said = {name: text.partition(f"<summary>{name}")[2].partition("</summary>")[0] for name in shown}
+    assert "support ends" in said["Exchange Server 2016"]
+    assert "support ended" in said["Exchange Server 2013"]
+
+
+def test_a_pauses_end_is_told_to_the_minute(tmp_path: Path) -> None:
+    """The day alone would be read as the last one of it."""
+    with house(tmp_path, at(35)) as (given, _, store), client(given) as browser:
+        deeds.pause(store, "default", None, start=None, days=2, why="x", by="anna", now=at(35), quota=90)
+        text = browser.get("/policy").text
+
+    held = text.partition('<ul class="held">')[2].partition("</ul>")[0]
+    assert re.findall(r"<time[^>]*>([^<]*)<", held) == ["8 Nov 2024, 10:00 UTC", "10 Nov 2024, 00:00 UTC"]
 
 
 def test_an_operator_of_one_tenant_reads_of_no_other(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def stacked(
         disable_xml_declaration=True,
         show_legend=False,
         margin=6,
+        order_min=0,
         show_minor_x_labels=False,
         x_labels_major_every=max(1, len(labels) // (width // 95)),
         no_data_text="",
@@ -67,6 +68,7 @@ def ranked(title: str, bars: Mapping[str, tuple[str, int]], width: int = WIDE) -
         disable_xml_declaration=True,
         show_legend=False,
         margin=6,
+        order_min=0,
         no_data_text="",
         truncate_label=20,
     )

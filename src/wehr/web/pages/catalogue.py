@@ -34,7 +34,10 @@ class ProductShown(Struct, frozen=True):
 
 
 def products_of(catalogue: Catalogue, today: date) -> tuple[ProductShown, ...]:
-    """The products, the latest first, each with its branches, the latest first."""
+    """The products of each software, the latest first, each with its branches, the latest first."""
+    software = list(dict.fromkeys(product.software for product in catalogue.products))
+    latest_first = reversed(catalogue.products)
+    products = sorted(latest_first, key=lambda it: software.index(it.software))
     return tuple(
         ProductShown(
             product.name,
@@ -53,7 +56,7 @@ def products_of(catalogue: Catalogue, today: date) -> tuple[ProductShown, ...]:
                 for branch in reversed(product.branches)
             ),
         )
-        for product in reversed(catalogue.products)
+        for product in products
     )
 
 
@@ -69,6 +72,7 @@ async def _catalogue(visit: Visit) -> Response:
     return await visit.page(
         "catalogue.html",
         catalogue=catalogue,
+        today=today,
         age=(today - catalogue.date).days,
         stale=catalogue.stale(today, timedelta(days=present.facts.stale_after)),
         products=products_of(catalogue, today),
