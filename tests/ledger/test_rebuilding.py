@@ -155,6 +155,28 @@ def test_a_server_that_was_forgotten_and_came_back_is_no_fault(store: Store) -> 
     assert list(store.check()) == []
 
 
+def test_what_came_late_of_a_server_that_came_back_is_no_fault(store: Store) -> None:
+    """From another node, and from before the messages of which its new state knows nothing."""
+    store.limits = Limits(servers_per_network=1)
+    for name, *story in (("one", 1.5), ("two", 2), ("one", 0.25, 3)):
+        carry(store, *(entry(sighting(day, name=f"{name}.example.org")) for day in story))
+
+    assert [row.first_seen for row in store.servers()] == [at(0.25)]
+    assert list(store.check()) == []
+
+
+@pytest.mark.parametrize("days", [(5, 20), (20, 5), (5, 5)])
+def test_a_history_that_no_longer_reaches_back_to_the_first_message_is_not_the_whole(
+    store: Store, days: tuple[int, int]
+) -> None:
+    """Though there are as many messages in it as are counted."""
+    carry(store, entry(sighting(0)), entry(sighting(30)))
+    while any(store.prune(Retention(sightings=days[0], tallies=days[1]), at(31)).values()):
+        pass
+
+    assert list(store.check()) == []
+
+
 def test_an_event_is_never_rewritten(store: Store) -> None:
     """Whatever comes later, the events there were are there still, byte for byte, in their order."""
     written: list[Event] = []

@@ -1,5 +1,6 @@
 """Is a store sound? The present state is rebuilt from the history and the events, and compared."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby
@@ -14,7 +15,7 @@ from wehr.evidence.types import Confidence, Relation, Sighting
 from wehr.ledger.carrying import is_open
 from wehr.ledger.errors import StateDamaged
 from wehr.ledger.schema import days, events, exemptions, meta, pauses, servers, sightings, tallies
-from wehr.ledger.state import DAY, ServerState, merge, observe, unpack_state
+from wehr.ledger.state import DAY, ServerState, day_of, merge, observe, unpack_state
 from wehr.policy.laddering import Era, Past
 
 _SHOWN: Final = 20
@@ -47,10 +48,8 @@ def find_faults(connection: Connection) -> Iterator[str]:
         except StateDamaged as error:
             yield f"{name}: {error}"
             continue
-        # What is older is of a life before: it was forgotten, or had to make room, and has come back.
-        messages = [message for message in history.of(row.ref) if message.at >= state.first_seen]
-        whole = sum(count.messages for count in counted.of(row.ref)) == len(messages)
-        if fault := _against_messages(state, messages, whole=whole):
+        counts = {count.day: count.messages for count in counted.of(row.ref)}
+        if fault := _against_messages(state, history.of(row.ref), counts):
             yield f"{name}: {fault}"
         turns = [event for event in told.of(row.ref) if event.at >= state.first_seen]
         if fault := _against_events(state, row, turns):
@@ -59,15 +58,22 @@ def find_faults(connection: Connection) -> Iterator[str]:
     yield from _rules(connection)
 
 
-def _against_messages(state: ServerState, messages: list[Row[Any]], *, whole: bool) -> str:
+def _against_messages(state: ServerState, messages: list[Row[Any]], counts: dict[int, int]) -> str:
+    kept = Counter(day_of(message.at) for message in messages)
     rebuilt = None
     for message in messages:
-        if message.relation != Relation.NONE:  # refused before its headers: no evidence
+        if message.relation == Relation.NONE:  # refused before its headers: no evidence
+            continue
+        # The history still holds what came before the server was forgotten, or had to make room: then its
+        # counts went.
+        day = day_of(message.at)
+        if message.at >= state.first_seen and kept[day] <= counts.get(day, 0):
             rebuilt = observe(rebuilt, _sighting(message), message.compliant)
     if rebuilt is None or rebuilt == state:
         return ""
     if merge(state, rebuilt) != state:
         return "its state does not know all that its history holds"
+    whole = kept == counts and rebuilt.first_seen == state.first_seen
     return "its state says more than its whole history holds" if whole else ""
 
 
@@ -165,8 +171,9 @@ def _told(connection: Connection) -> Iterator[Row[Any]]:
 
 
 def _counted(connection: Connection) -> Iterator[Row[Any]]:
-    query = select(tallies.c.ref, func.sum(tallies.c.messages).label("messages"))
-    return _stream(connection, query.group_by(tallies.c.ref).order_by(tallies.c.ref))
+    what = (tallies.c.ref, tallies.c.day)
+    query = select(*what, func.sum(tallies.c.messages).label("messages"))
+    return _stream(connection, query.group_by(*what).order_by(*what))
 
 
 def _stream(connection: Connection, query: Any) -> Iterator[Row[Any]]:
