@@ -226,7 +226,7 @@ def test_postfix_stopped_in_the_middle_of_a_message_loses_none(open_folder: Path
         client.docmd("DATA")
         client.send((messages.postfix() + "\nHello\n").replace("\n", "\r\n").encode())
         until(lambda: gate.asked)
-        postfix.abort(mx)
+        until(postfix.abort(mx))
         client.send(b"more\r\n" * 100_000 + b".\r\n")
         assert client.getreply()[0] == 421
         client.close()

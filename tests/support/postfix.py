@@ -7,7 +7,7 @@ import shutil
 import smtplib
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -130,10 +130,21 @@ def running(
         subprocess.run([*postfix, "stop"], check=False, capture_output=True, timeout=60)
 
 
-def abort(server: Postfix) -> None:
-    """Stop it at once, whatever it is doing."""
+def abort(server: Postfix) -> Callable[[], bool]:
+    """Stop it at once, whatever it is doing; what is returned tells when its last process has heard of it."""
+    master = int((server.folder / "queue" / "pid" / "master.pid").read_text())
     abort = ["/usr/sbin/postfix", "-c", str(server.folder / "etc"), "abort"]
     subprocess.run(abort, check=False, capture_output=True, timeout=60)
+    return lambda: not any(_is_of(master, stat) for stat in Path("/proc").glob("[0-9]*/stat"))
+
+
+def _is_of(group: int, stat: Path) -> bool:
+    """Whether a process is of this group and runs (proc(5): state, parent and group follow the name)."""
+    try:
+        state, _, its = stat.read_text().rpartition(")")[2].split()[:3]
+    except OSError:  # it has ended meanwhile
+        return False
+    return int(its) == group and state != "Z"
 
 
 @dataclass(frozen=True)
