@@ -23,7 +23,7 @@ def _fails(*arguments: str) -> str:
 
 
 def test_it_prints_the_line_for_postfix_and_ends_in_order(tmp_path: Path) -> None:
-    """The line can be pasted as it is; SIGTERM ends with 0 and removes the socket."""
+    """The lines can be pasted as they are; SIGTERM ends with 0 and removes the socket."""
     port = free_port()
     run = subprocess.Popen(
         [*SERVE, "--state", str(tmp_path), "--listen", f"127.0.0.1:{port}"],
@@ -45,6 +45,7 @@ def test_it_prints_the_line_for_postfix_and_ends_in_order(tmp_path: Path) -> Non
         "connect_timeout=3s, command_timeout=3s, content_timeout=10s }\n"
     ) in lines
     assert any(f"unix:{tmp_path / 'milter.sock'}" in line for line in lines)
+    assert any(f"wehr report --state {tmp_path}' lists" in line for line in lines)
     assert run.returncode == 0, out + err
     assert not (tmp_path / "milter.sock").exists()
 

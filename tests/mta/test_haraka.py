@@ -32,7 +32,7 @@ def _wehr(open_folder: Path) -> Iterator[tuple[Receiver, str]]:
 
 
 def _ini(port: int) -> str:
-    return f"url=http://127.0.0.1:{port}/v1/decide\ntimeout=2\n"
+    return f"url=http://127.0.0.1:{port}/v1/decide\ntimeout=2 seconds\n"
 
 
 def test_an_unpatched_server_is_refused_until_it_is_patched(

@@ -39,7 +39,7 @@ exports.ask = function (connection) {
         reject(error)
       }
     })
-    const timer = setTimeout(() => request.destroy(new Error('timeout')), 1000 * (this.cfg.timeout || 3))
+    const timer = setTimeout(() => request.destroy(new Error('timeout')), 1000 * (parseFloat(this.cfg.timeout) || 3))
     request.on('error', reject).on('close', () => clearTimeout(timer)).end(body)
   })
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import time
@@ -244,12 +245,18 @@ def _welcome(config: Config, folder: StateFolder, addresses: list[str], pages: l
             f"Wehr takes mail ({config.policy.mode} mode{_many(config)}). State: {folder.path}",
             "Put this line into Postfix's main.cf and run 'postfix reload':",
             *lines,
-            "Then 'wehr report' lists the out-of-date servers seen. Ctrl-C ends it.",
+            f"Then '{_program()} report --state {folder.path}' lists the out-of-date servers seen.",
+            "Ctrl-C ends it.",
             *pages_lines(config, folder, pages),
             *(line for address in config.sink.listen for line in _trial(address)),
             "Ready.",
         )
     )
+
+
+def _program() -> str:
+    """What to type for this program: its path where no other way finds it, as in a fresh clone."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "wehr" and not shutil.which("wehr") else "wehr"
 
 
 def _trial(address: str) -> list[str]:
