@@ -19,6 +19,9 @@ from wehr.policy.scope import Connector, Tenant
 from wehr.policy.types import Action, Mode
 from wehr.web.visit import Need, Visitor
 
+SCHOOL = Tenant("school", ("school.example",), Mode.REPORT)
+OF_SCHOOL = Visitor("tom", Need.READ, frozenset({"school"}))
+
 
 def refused(day: float, action: Action, *, enforced: bool) -> Entry:
     """A message that was refused, or would have been."""
@@ -148,7 +151,44 @@ def test_that_nothing_is_refused_is_said_where_nobody_enforces(
         source.value = msgspec.structs.replace(source.value, policy=policy)
         text = browser.get("/").text
 
-    assert ("Nothing is refused" in text) is only_reports
+    assert ("Nothing is refused: the policy only reports" in text) is only_reports
+
+
+@pytest.mark.parametrize(
+    ("visitor", "policy", "said"),
+    [
+        (
+            VIEWER,
+            Policy(mode=Mode.ENFORCE, tenants=(SCHOOL,)),
+            "is refused for these tenants; what would be done is counted all the same: school<",
+        ),
+        (VIEWER, Policy(tenants=(msgspec.structs.replace(SCHOOL, mode=Mode.ENFORCE),)), "same: default<"),
+        (OF_SCHOOL, Policy(mode=Mode.ENFORCE, tenants=(SCHOOL,)), "Nothing is refused: the policy only"),
+        (OF_SCHOOL, Policy(mode=Mode.ENFORCE), ""),
+        (
+            VIEWER,
+            Policy(
+                mode=Mode.ENFORCE,
+                tenants=(SCHOOL,),
+                connectors=(
+                    Connector("way", networks=("192.0.2.0/24",), mode=Mode.ENFORCE, tenant="school"),
+                ),
+            ),
+            "",
+        ),
+    ],
+)
+def test_for_whom_nothing_is_refused_is_said_to_those_who_see_them(
+    visitor: Visitor, policy: Policy, said: str, tmp_path: Path
+) -> None:
+    """By tenant, where others enforce; a way in that enforces counts for its tenant."""
+    policy = msgspec.structs.replace(policy, tenants=policy.tenants or (Tenant("school"),))
+    with browsing(tmp_path, day=0, visitor=visitor) as (browser, source):
+        source.value = msgspec.structs.replace(source.value, policy=policy)
+        text = browser.get("/").text
+
+    assert said in text
+    assert ("Nothing is refused" in text) is bool(said)
 
 
 def test_each_figure_leads_to_the_servers_that_it_counts(tmp_path: Path) -> None:

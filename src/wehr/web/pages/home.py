@@ -19,6 +19,7 @@ from wehr.ledger.state import DAY
 from wehr.policy import Mode, Policy
 from wehr.web import charts
 from wehr.web.counts import SERIES, column
+from wehr.web.holding import tenants_of
 from wehr.web.languages import N_
 from wehr.web.pages.pictures import picture
 from wehr.web.render import SHORT_DAYS
@@ -146,6 +147,8 @@ async def _home(visit: Visit) -> Response:
     present, now = visit.house.present, visit.house.now()
     nodes = await visit.house.ask(nodes_of)
     days = await messages_by_day(visit)
+    tenants = tenants_of(visit)
+    reported = [name for name in tenants if not _enforces(present.policy, name)]
     age = (datetime.fromtimestamp(now, UTC).date() - present.catalogue.date).days
     return await visit.page(
         "home.html",
@@ -160,7 +163,8 @@ async def _home(visit: Visit) -> Response:
         nodes=nodes,
         quiet=quiet_nodes(nodes),
         doubt=present.doubt,
-        enforces=_enforces(present.policy),
+        reported=reported,
+        enforces=len(reported) < len(tenants),
         days=days,
         series=SERIES,
         lateness=LATENESS,
@@ -171,10 +175,11 @@ async def _home(visit: Visit) -> Response:
     )
 
 
-def _enforces(policy: Policy) -> bool:
-    """Whether anybody may be refused by it."""
-    modes = (policy.mode, *(it.mode for it in policy.tenants), *(it.mode for it in policy.connectors))
-    return Mode.ENFORCE in modes
+def _enforces(policy: Policy, tenant: str) -> bool:
+    """Whether anybody may be refused for a tenant."""
+    own = next((it.mode for it in policy.tenants if it.name == tenant), None) or policy.mode
+    ways = (it.mode for it in policy.connectors if it.tenant in ("", tenant))
+    return Mode.ENFORCE in (own, *ways)
 
 
 def _having(**asked: object) -> str:
