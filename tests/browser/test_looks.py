@@ -1,5 +1,6 @@
 """How the pages look and what they are to those who see, read and use them in their own way."""
 
+import re
 from typing import Any
 
 import pytest
@@ -55,6 +56,9 @@ RULES = {
 }
 """What axe-core looks at: everything once, and then what the look changes."""
 
+GLUED = re.compile(r"\w*[a-zäöü][.!?:;,][A-ZÄÖÜ]\w*")
+"""Two sentences without a space between them, as templates make them of two lines."""
+
 
 def address(site: Site, path: str) -> str:
     """A page's path, with the reference of the server that it names."""
@@ -71,7 +75,8 @@ def test_every_page_can_be_read_by_everybody(look: str, shown: Site, browser: Br
         page.goto(path)
         page.evaluate("[...document.querySelectorAll('details')].slice(0, 3).forEach(it => it.open = true)")
         wide = [f"{overflow(page)} pixels too wide"] if overflow(page) else []
-        found[name] = faults(page, RULES[look]) + wide
+        glued = [f"no space in {it!r}" for it in GLUED.findall(page.locator("main").inner_text())]
+        found[name] = faults(page, RULES[look]) + wide + glued
         picture(page, name, [look])
 
     with window(browser, shown.url, **LOOKS[look]) as page:
