@@ -62,6 +62,21 @@ def test_one_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytes
     assert result.stderr == f"wehr: {file}: cannot be read: Permission denied\n"
 
 
+def test_a_secret_that_is_not_there_is_warned_of(tmp_path: Path) -> None:
+    """A relative path is inside the state folder."""
+    submission = '{ host = "mail.example.org", user = "wehr", password_file = "password" }'
+    file = write(tmp_path, f"[notices]\nsubmission = {submission}\n")
+    arguments = ("config", "check", "--config", file, "--state", tmp_path)
+
+    missing = run(*arguments)
+    (tmp_path / "password").touch()
+
+    said = f"notices.submission.password_file: {tmp_path / 'password'} is not there"
+    assert missing.exit_code == 0
+    assert said in missing.stderr
+    assert said not in run(*arguments).stderr
+
+
 def test_what_is_odd_is_warned_of_and_the_exit_code_stays_zero(tmp_path: Path) -> None:
     """For people on standard error, for programs in the document."""
     file = write(tmp_path, "status_url = 'http://a.example'\n[policy]\nmode = 'enforce'\n")

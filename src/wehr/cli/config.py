@@ -1,6 +1,8 @@
 """``wehr config``: is it right, and what is in force?"""
 
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +98,26 @@ def _advice(config: Config, state: Path | None) -> "tuple[Advice, ...]":
     if (folder / "wehr.sqlite").is_file():
         with store_in(folder, config) as stored:
             known = seen(stored)
-    return advise(config, catalogue_of(config, state), time.time(), known)
+    return (*advise(config, catalogue_of(config, state), time.time(), known), *_missing(config, folder))
+
+
+def _missing(config: Config, folder: Path) -> "Iterator[Advice]":
+    """Files with secrets that are not there: nobody would hear of it before they are needed."""
+    from wehr.service.advice import Advice
+
+    notices = config.notices
+    named = (
+        (("notices", "submission", "password_file"), notices.submission.password_file),
+        *(
+            (("notices", "webhooks", at, "secret_file"), it.secret_file)
+            for at, it in enumerate(notices.webhooks)
+        ),
+        *((("notices", "chats", at, "url_file"), it.url_file) for at, it in enumerate(notices.chats)),
+        (("web", "oidc", "client_secret_file"), config.web.oidc.client_secret_file),
+    )
+    for key, file in named:
+        if file and not os.access(folder / file, os.F_OK):
+            yield Advice(key, f"{folder / file} is not there, or this user cannot see it")
 
 
 @command.command()
