@@ -124,6 +124,9 @@ def test_a_mixed_server_reads_what_the_policy_does_with_it(mixed: str, said: str
 
     assert said in text
     assert "up to date" not in text
+    beside = text.partition("<dt>Beside it</dt>")[2].partition("</dd>")[0]
+    assert ("15.1.2507.6<" in beside, "15.1.2507.61<" in beside) == (mixed == "report", mixed == "enforce")
+    assert "each of them needs the update" in text
 
 
 def test_while_nobody_is_refused_it_says_so(tmp_path: Path) -> None:

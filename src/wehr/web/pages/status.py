@@ -9,12 +9,14 @@ from starlette.responses import Response
 from wehr.catalogue import links as known
 from wehr.catalogue.links import Link
 from wehr.catalogue.types import MissingUpdate, Release, State, Vulnerability
+from wehr.evidence import format_build
 from wehr.ledger import Store
 from wehr.ledger.report import Basis
 from wehr.ledger.rows import ServerRow
 from wehr.ledger.story import Story, story
 from wehr.policy.types import Action
 from wehr.web.access.attempts import network_of
+from wehr.web.pages.server import Shown, builds_of
 from wehr.web.visit import Need, Page, Visit
 
 _UPDATES: Final = 6
@@ -40,6 +42,8 @@ class Told(Struct, frozen=True):
     """What to install, the least that is accepted first."""
     updates: Link | None
     break_in: tuple[Link, ...]
+    beside: tuple[Shown, ...] = ()
+    """Other builds that a mixed server shows, the highest first."""
 
 
 async def _status(visit: Visit) -> Response:
@@ -86,6 +90,9 @@ def tell(found: Story, basis: Basis, language: str, *, doubted: bool = False) ->
         _wanted(found, basis),
         known.updates(software),
         known.break_in(software, language) if holes else (),
+        tuple(it for it in builds_of(found.row) if it.build and format_build(it.build) != found.report.build)
+        if found.report.mixed
+        else (),
     )
 
 
