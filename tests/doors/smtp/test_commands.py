@@ -73,6 +73,14 @@ def test_of_the_extensions_those_pass_that_the_proxy_can_keep() -> None:
         (b"@example.com:a@example.org", False),
         (b"a@[192.0.2.1]", False),
         (b"a@notexample.org", False),
+        (b"o'neil+list=a/b.c-d@example.org", True),
+        ("jos\u00e9@example.org".encode(), True),
+        (b"a@example.com(.example.net", False),
+        (b"a@[192.0.2.1] (x.example.net", False),
+        (b"a(@example.org", False),
+        (b"a b@example.org", False),
+        (b"a,b@example.org", False),
+        (b"a@" + b"x" * 243 + b".example.net.example.com", False),
     ],
 )
 def test_only_recipients_in_ones_own_domains_are_taken(mailbox: bytes, taken: bool) -> None:

@@ -42,7 +42,9 @@ _MECHANISMS = frozenset(
 _VERB = re.compile(rb"([A-Za-z]{4,8})(?=[ \r])")
 _BAD = re.compile(rb"[\0\r]")
 _PATH = re.compile(rb"RCPT +TO: *<([^<>]*)>(?: |\Z)", re.IGNORECASE)
-_ROUTED = re.compile(rb'[@%!:"\\]')
+# RFC 5321 section 4.1.2 (RFC 6531), without what may route on: quotes, %, ! and what no address may hold, for
+# a next hop may make something of it. Postfix reads <a@example.com(.example.org> with a comment.
+_PLAIN_MAILBOX = re.compile(rb"[\w#$&'*+/=?^`{|}~.\x80-\xff-]+@[\w.\x80-\xff-]{1,255}")
 
 TOO_LONG = b"500 5.5.2 Line too long\r\n"
 BARE = b"500 5.5.2 A bare CR or a NUL in a line\r\n"
@@ -121,7 +123,7 @@ def domain_of(mailbox: bytes) -> str:
 def is_for(domains: Iterable[str]) -> Callable[[bytes], bool]:
     """Whether a RCPT command names a mailbox in one of the domains; a leading dot covers all below.
 
-    A local part that could route on (``user%other.example``, a quoted one, a source route) is not: the next
+    One that could route on (``user%other.example``, a quoted one, a source route, a comment) is not: the next
     hop may read it so. ``<postmaster>`` is everybody's (RFC 5321 section 4.5.1).
 
     Raises:
@@ -130,13 +132,9 @@ def is_for(domains: Iterable[str]) -> Callable[[bytes], bool]:
     wanted = Names([spelling for domain in domains for spelling in spellings(domain)])
 
     def ours(line: bytes) -> bool:
-        mailbox = recipient(line)
-        if mailbox is None:
-            return False
-        local, _, _ = mailbox.rpartition(b"@")
-        domain = domain_of(mailbox)
-        if not domain:
-            return mailbox.lower() == b"postmaster"
-        return not _ROUTED.search(local) and domain in wanted
+        mailbox = recipient(line) or b""
+        if _PLAIN_MAILBOX.fullmatch(mailbox):
+            return domain_of(mailbox) in wanted
+        return mailbox.lower() == b"postmaster"
 
     return ours
