@@ -4,18 +4,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from ledger_stories import NEW, OLD, at, entry, key_of, sighting
+from ledger_stories import NEW, OLD, at, entry, key_of, seen, sighting
 
 from wehr.catalogue import load
 from wehr.evidence.types import Relation
 from wehr.ledger import Ledger, open_store
 from wehr.ledger.explaining import explain_server, scope_of
 from wehr.ledger.journal import Position
-from wehr.ledger.report import Basis, report
+from wehr.ledger.report import Basis, judge, report
+from wehr.ledger.state import DAY
 from wehr.ledger.story import is_enforced, story
 from wehr.policy import Action, Holds, Mode, Policy
 from wehr.policy.compliance import Rules
 from wehr.policy.scope import Connector, Exemption, Tenant
+from wehr.policy.selection import LadderRule
 
 REPORT, ENFORCE = Policy(), Policy(mode=Mode.ENFORCE)
 CLIENT = ("192.0.2.0/24",)
@@ -114,3 +116,20 @@ def test_the_report_counts_no_update_that_nobody_asks_for(tmp_path: Path) -> Non
 
     assert missing(REPORT) == ()
     assert missing(Policy(compliance=Rules(demand_esu=True)))[:2] == ("Dec25SU", "Feb26SU")
+
+
+def test_a_ladder_that_is_to_take_anothers_place_is_told_beforehand() -> None:
+    """In the fifth week a rule is five days off: each surface tells its days, not those of the old ladder."""
+    turn = 20_040 * DAY
+    rule = LadderRule(use="urgent", since=datetime.fromtimestamp(turn, UTC).date())
+    policy, state = Policy(mode=Mode.ENFORCE, ladder_rules=(rule,)), seen((0, OLD, False), (34, OLD, False))
+    key, ledger = key_of(sighting(0)), Ledger()
+    ledger.merge(key, state)
+    basis = Basis(ledger, load(), policy, Holds.of(policy, (), ()), at(35))
+    course = judge(key, state, "", basis).course
+
+    assert course is not None
+    assert course.dates.next_stage_start_date == turn
+    assert (course.dates.next_stage_throttle_rate, course.dates.next_stage_block_rate) == (10, 0)
+    assert course.reaches(lambda stage: stage.block == 60) == turn + 12 * DAY == course.stages[-1].start
+    assert course.reaches(lambda stage: stage.throttle == 5) is None

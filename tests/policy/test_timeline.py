@@ -1,10 +1,15 @@
 """The stages as dates, and the fields of Microsoft's report."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
-from policy_cases import DAY
+from hypothesis import given
+from hypothesis import strategies as st
+from policy_cases import DAY, assessment
 
-from wehr.policy.ladder import PRESETS
+from wehr.policy import Policy
+from wehr.policy.ladder import PRESETS, Stage, stage_at
+from wehr.policy.selection import LadderRule
 from wehr.policy.timeline import dates, timeline
 from wehr.policy.types import Episode, Reason, Stop
 
@@ -87,3 +92,58 @@ def test_before_the_first_detection_no_stage_is_the_present():
     """The dates are told all the same."""
     assert not any(entry.current for entry in timeline(EXCHANGE, OPEN, (), DETECTED - 1))
     assert timeline(EXCHANGE, OPEN, (), DETECTED)[0].current
+
+
+rules = st.lists(
+    st.builds(
+        lambda use, day: LadderRule(use=use, since=date(2024, 3, 28) + timedelta(day)),
+        st.sampled_from(["urgent", "gentle", "exchange-online", "mild"]),
+        st.integers(-5, 130),
+    ),
+    max_size=3,
+)
+pauses = st.lists(
+    st.tuples(st.integers(0, 130), st.integers(1, 40)).map(
+        lambda span: Stop(DETECTED + span[0] * DAY, DETECTED + sum(span) * DAY)
+    ),
+    max_size=2,
+).map(tuple)
+
+
+@given(st.floats(0, 140), rules, pauses)
+def test_the_stages_told_are_those_that_come(days, rules, stops):
+    """Whichever ladder takes the place of another ahead: each second before and after one begins."""
+    policy = Policy(ladder_rules=tuple(rules), ladders={"mild": (Stage(20), Stage(None, 10))})
+    bad, now = assessment(), DETECTED + days * DAY
+
+    def rates(at):
+        ladder, place = policy.course(bad, OPEN, stops, at)
+        stage = ladder.stages[stage_at(ladder, place) - 1]
+        return stage.throttle, stage.block
+
+    ladder, place = policy.course(bad, OPEN, stops, now)
+    turns = policy.turns(bad, OPEN, stops, now)
+    entries = timeline(ladder, OPEN, stops, now, place, turns=turns)
+    number = next(place for place, entry in enumerate(entries) if entry.current)
+    ahead = entries[number:]
+
+    assert [entry.stage for entry in entries] == list(range(1, len(entries) + 1))
+    for before, after in pairwise(ahead):
+        assert before.end == after.start
+        assert rates(after.start - 1) == (before.throttle, before.block)
+        assert rates(after.start + 1) == (after.throttle, after.block)
+    assert rates(now + 1000 * DAY) == (entries[-1].throttle, entries[-1].block)
+    found = dates(ladder, OPEN, stops, now, place, turns=turns)
+    told = (found.next_stage_start_date, found.next_stage_throttle_rate, found.next_stage_block_rate)
+    assert told == next(((it.start, it.throttle, it.block) for it in ahead[1:]), (None, None, None))
+
+
+def test_a_ladder_that_takes_anothers_place_brings_its_days_of_throttling_and_blocking():
+    """A server in its first month, and a week's notice from its tenth day on."""
+    policy = Policy(ladder_rules=(LadderRule(use="urgent", since=date(2024, 4, 7)),))
+    now, turn = DETECTED + DAY, utc(2024, 4, 7)
+    turns = policy.turns(assessment(), OPEN, (), now)
+    found = dates(EXCHANGE, OPEN, (), now, turns=turns)
+
+    assert (found.throttle_enabled_date, found.blocking_enabled_date) == (turn + 7 * DAY, turn + 13 * DAY)
+    assert policy.turns(assessment(), OPEN, (), turn) == ()

@@ -18,6 +18,7 @@ from wehr.policy.clock import elapsed, excusing, stopped, when
 from wehr.policy.compliance import Compliance
 from wehr.policy.cure import least_accepted
 from wehr.policy.ladder import Ladder, Stage, stage_at
+from wehr.policy.laddering import Turn
 from wehr.policy.phrases import Phrase
 from wehr.policy.timeline import Dates, Entry, dates, timeline
 from wehr.policy.types import Stop
@@ -135,6 +136,8 @@ class Course(Struct, frozen=True):
     stops: tuple[Stop, ...]
     now: float
     """UTC seconds since 1970."""
+    turns: tuple[Turn, ...] = ()
+    """Other ladders that will take this one's place."""
 
     @property
     def number(self) -> int:
@@ -144,18 +147,21 @@ class Course(Struct, frozen=True):
     @property
     def dates(self) -> Dates:
         """When it is throttled and blocked, and what comes next."""
-        return dates(self.ladder, self.episode, self.stops, self.now, self.place)
+        return dates(self.ladder, self.episode, self.stops, self.now, self.place, turns=self.turns)
 
     @property
     def stages(self) -> tuple[Entry, ...]:
         """All stages with their dates."""
-        return timeline(self.ladder, self.episode, self.stops, self.now, self.place)
+        return timeline(self.ladder, self.episode, self.stops, self.now, self.place, turns=self.turns)
 
     def reaches(self, wanted: Callable[[Stage], bool]) -> float | None:
         """When it comes to the first stage ahead that is as wanted; None: never, or it is in such a one."""
         past, ahead = self.ladder.stages[: self.number], self.ladder.stages[self.number :]
         if wanted(past[-1]):
             return None
+        if self.turns:
+            entries = self.stages[self.number :]
+            return next((it.start for it in entries if wanted(Stage(None, it.throttle, it.block))), None)
         clock = elapsed(self.episode, self.stops, self.now) - self.place
         days = sum(stage.days or 0 for stage in past)
         for stage in ahead:
@@ -219,7 +225,8 @@ def judge(key: ServerKey, state: ServerState, client_name: str, basis: Basis) ->
     if standing and standing.episode and assessment and verdict and verdict.ok is False:
         stops = basis.stops(key, state, client_name, assessment)
         ladder, place = basis.policy.course(assessment, standing.episode, stops, basis.now)
-        course = Course(ladder, place, standing.episode, stops, basis.now)
+        turns = basis.policy.turns(assessment, standing.episode, stops, basis.now)
+        course = Course(ladder, place, standing.episode, stops, basis.now, turns)
     return Judgement(build, assessment, verdict, bool(standing and standing.mixed), course)
 
 

@@ -14,6 +14,7 @@ from wehr.policy.compliance import Rules, complies, floor_for
 from wehr.policy.cure import least_accepted
 from wehr.policy.decide import best_shown
 from wehr.policy.ladder import Ladder, stage_at, steps
+from wehr.policy.laddering import Turn
 from wehr.policy.phrases import Phrase, Value, joined
 from wehr.policy.policy import Policy
 from wehr.policy.refusals import Refusals
@@ -87,7 +88,8 @@ def explain(
         shown = best_shown(assessment, effective, policy, day)
         stops = (*policy.stops(shown), *stops)
         ladder, place = policy.course(shown, episode, stops, now)
-        found.append(Item("stage", "Stage", _staged(ladder, place, episode, stops, now)))
+        turns = policy.turns(shown, episode, stops, now)
+        found.append(Item("stage", "Stage", _staged(ladder, place, episode, stops, now, turns=turns)))
         if server and key:
             refusals, hour = Refusals(server, policy, shown, episode, stops, key), int(now // HOUR)
             this, following = refusals.hour(hour), refusals.hour(hour + 1)
@@ -194,7 +196,15 @@ def _decided(decision: Decision) -> Phrase:
     return joined("; ", parts, ".")
 
 
-def _staged(ladder: Ladder, place: float, episode: Episode, stops: tuple[Stop, ...], now: float) -> Phrase:
+def _staged(
+    ladder: Ladder,
+    place: float,
+    episode: Episode,
+    stops: tuple[Stop, ...],
+    now: float,
+    *,
+    turns: tuple[Turn, ...],
+) -> Phrase:
     number = stage_at(ladder, place)
     step = steps(ladder)[number - 1]
     clock = elapsed(episode, stops, now)
@@ -210,7 +220,7 @@ def _staged(ladder: Ladder, place: float, episode: Episode, stops: tuple[Stop, .
     parts.append(Phrase("first detected %(day)s", {"day": _moment(episode.started)}))
     if holder := excusing(stops, now) or stopped(stops, now):
         parts.append(_held(holder))
-    following = dates(ladder, episode, stops, now, place)
+    following = dates(ladder, episode, stops, now, place, turns=turns)
     if following.next_stage_throttle_rate is not None and following.next_stage_block_rate is not None:
         rates = _rates(following.next_stage_throttle_rate, following.next_stage_block_rate)
         ahead: dict[str, Value] = {"number": number + 1, "rates": rates}

@@ -124,6 +124,32 @@ def course(
     return ladder, place + elapsed(episode, stops, now) - clock
 
 
+class Turn(Struct, frozen=True, gc=False):
+    """Another ladder comes to apply to a server, which then stands at ``place`` on it, in seconds."""
+
+    at: float
+    """UTC seconds since 1970."""
+    ladder: Ladder
+    place: float
+
+
+def turns(
+    past: Past, assessment: Assessment, episode: Episode, stops: Sequence[Stop], now: float
+) -> tuple[Turn, ...]:
+    """The changes of ladder that are known to come, in order."""
+    starts = past.eras[-1].laddering.starts(assessment, past.learned)
+    ahead = sorted({start for start in starts if start > now})
+    if not ahead:
+        return ()
+    ladder, found = past.at(now, assessment), []
+    for at in ahead:
+        new = past.at(at, assessment)
+        if at > episode.started and new.stages != ladder.stages:
+            found.append(Turn(at, *course(past, assessment, episode, stops, at)))
+        ladder = new
+    return tuple(found)
+
+
 def _changes(past: Past, assessment: Assessment | None, started: float, now: float) -> list[float]:
     """When another ladder may have come to apply, in order: the start, then what came up to now."""
     times = {max(0.0, started)}

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from wehr.catalogue.types import Assessment
 from wehr.policy.compliance import Rules
 from wehr.policy.ladder import PRESETS, Ladder, Stage
-from wehr.policy.laddering import Laddering, Past, course
+from wehr.policy.laddering import Laddering, Past, Turn, course, turns
 from wehr.policy.replies import Texts
 from wehr.policy.scope import Connector, Exemption, Scoping, Tenant
 from wehr.policy.selection import LadderRule, Wave, midnight
@@ -149,3 +149,9 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         notice is skipped.
         """
         return course(self.past, assessment, episode, stops, now)
+
+    def turns(
+        self, assessment: Assessment, episode: Episode, stops: tuple[Stop, ...], now: float
+    ) -> tuple[Turn, ...]:
+        """Which other ladders will come to apply to a server, as far as that is known."""
+        return turns(self.past, assessment, episode, stops, now)

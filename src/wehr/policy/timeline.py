@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from wehr.policy.clock import elapsed, when
 from wehr.policy.ladder import Ladder, notice, stage_at, steps
+from wehr.policy.laddering import Turn
 from wehr.policy.types import Episode, Reason, Stop
 
 
@@ -21,13 +23,20 @@ class Entry(Struct, frozen=True):
 
 
 def timeline(
-    ladder: Ladder, episode: Episode, stops: Sequence[Stop], now: float, place: float | None = None
+    ladder: Ladder,
+    episode: Episode,
+    stops: Sequence[Stop],
+    now: float,
+    place: float | None = None,
+    *,
+    turns: Sequence[Turn] = (),
 ) -> tuple[Entry, ...]:
     """The stages of a server; none is current before its detection.
 
     ``place`` is where it stands on the ladder, in seconds, if not its clock; what lies before is then as if
     it had been on this ladder all along. A stage whose start is None is not reached unless a stop without an
-    end is lifted.
+    end is lifted. ``turns`` are the ladders that will take this one's place: its stages that lie behind are
+    left out, and the numbers go on with theirs.
     """
     clock = elapsed(episode, stops, now)
     place = clock if place is None else place
@@ -36,10 +45,24 @@ def timeline(
     def at(mark: float | None) -> float | None:
         return None if mark is None else when(episode, stops, max(0.0, clock + mark - place))
 
-    return tuple(
+    found = tuple(
         Entry(step.number, at(step.start), at(step.end), step.throttle, step.block, step.number == present)
         for step in steps(ladder)
     )
+    for turn in turns:
+        found = _turned(found, turn, timeline(turn.ladder, episode, stops, turn.at, turn.place))
+    return found
+
+
+def _turned(before: Sequence[Entry], turn: Turn, after: Sequence[Entry]) -> tuple[Entry, ...]:
+    *found, last = (it for it in before if it.current or (it.start is not None and it.start < turn.at))
+    first, *rest = after[stage_at(turn.ladder, turn.place) - 1 :]
+    if (first.throttle, first.block) == (last.throttle, last.block):
+        last = replace(last, end=first.end)
+    else:
+        last, rest = replace(last, end=turn.at), [replace(first, start=turn.at), *rest]
+    numbered = (replace(it, stage=last.stage + more, current=False) for more, it in enumerate(rest, 1))
+    return (*found, last, *numbered)
 
 
 class Dates(Struct, frozen=True):
@@ -59,22 +82,43 @@ class Dates(Struct, frozen=True):
 
 
 def dates(
-    ladder: Ladder, episode: Episode, stops: Sequence[Stop], now: float, place: float | None = None
+    ladder: Ladder,
+    episode: Episode,
+    stops: Sequence[Stop],
+    now: float,
+    place: float | None = None,
+    *,
+    turns: Sequence[Turn] = (),
 ) -> Dates:
-    """The dates of a server; ``place`` is where it stands on the ladder, in seconds, if not its clock."""
+    """The dates of a server; ``place`` and ``turns`` are as `timeline` takes them."""
     clock = elapsed(episode, stops, now)
     place = clock if place is None else place
-    every = steps(ladder)
-    following = every[stage_at(ladder, place) :]
+    every, number = steps(ladder), stage_at(ladder, place)
     throttled = notice(ladder)
     blocked = next((step.start for step in every if step.block), None)
     nominal = Episode(episode.started, ((episode.started, None),))
     lasting = [stop for stop in stops if stop.reason is not Reason.PAUSED]
+    throttled_from = None if throttled is None else when(nominal, lasting, throttled)
+    blocked_from = None if blocked is None else when(nominal, lasting, blocked)
+    if not turns:  # most servers: no need of all stages
+        following = [
+            Entry(
+                it.number, when(episode, stops, clock + it.start - place), None, it.throttle, it.block, False
+            )
+            for it in every[number : number + 1]
+        ]
+    else:
+        entries = timeline(ladder, episode, stops, now, place, turns=turns)
+        following = list(entries[number : number + 1])
+        if throttled_from is None or throttled_from > turns[0].at:
+            throttled_from = next((it.start for it in entries if it.throttle or it.block), None)
+        if blocked_from is None or blocked_from > turns[0].at:
+            blocked_from = next((it.start for it in entries if it.block), None)
     return Dates(
         episode.started,
-        None if throttled is None else when(nominal, lasting, throttled),
-        None if blocked is None else when(nominal, lasting, blocked),
+        throttled_from,
+        blocked_from,
         following[0].throttle if following else None,
         following[0].block if following else None,
-        when(episode, stops, clock + following[0].start - place) if following else None,
+        following[0].start if following else None,
     )
