@@ -1,6 +1,7 @@
 """``wehr config check``: right or wrong, and what is legal but odd."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,23 @@ def test_a_secret_that_is_not_there_is_warned_of(tmp_path: Path) -> None:
     assert missing.exit_code == 0
     assert said in missing.stderr
     assert said not in run(*arguments).stderr
+
+
+def test_a_state_folder_that_is_closed_to_this_user_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doctor tells what else it sees; a command that needs the store ends."""
+    (tmp_path / "wehr.sqlite").touch()
+    monkeypatch.setattr("os.access", lambda _, mode, **__: mode == os.F_OK)
+
+    report = run("report", "--state", tmp_path)
+    doctor = run("doctor", "--state", tmp_path)
+
+    assert report.exit_code == 2
+    assert report.stderr == (
+        f"wehr: {tmp_path} is closed to this user; run it as root, or as the user that Wehr runs as\n"
+    )
+    assert "or this user cannot see it" in doctor.stdout
 
 
 def test_what_is_odd_is_warned_of_and_the_exit_code_stays_zero(tmp_path: Path) -> None:

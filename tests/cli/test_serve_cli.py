@@ -60,7 +60,8 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         said = _fails("--state", str(tmp_path), "--listen", address)
 
     assert said == (
-        f"wehr: {address} is taken by another program; stop it, or choose another address with --listen\n"
+        f"wehr: {address} is taken by another program; "
+        "stop it, or choose another address with milter.listen or --listen\n"
     )
 
 

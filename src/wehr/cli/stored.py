@@ -137,6 +137,8 @@ def opened(file: Path | None, state: Path | None) -> Iterator[Stored]:
 @contextmanager
 def store_in(folder: Path, config: Config) -> Iterator[Stored]:
     """Open the store of a folder, to be judged by a configuration; bad ends have exit code 2."""
+    if os.access(folder, os.F_OK) and not os.access(folder, os.R_OK | os.X_OK):
+        raise BadUse(f"{folder} is closed to this user; run it as root, or as the user that Wehr runs as")
     if not config.store.url and not (folder / "wehr.sqlite").is_file():
         raise BadUse(
             f"there is no store in {folder}: start 'wehr serve' once, or name its folder with --state"

@@ -72,7 +72,7 @@ def _examine_wehr(config: Config, folder: Path) -> Iterator[Finding]:
 
 def _examine_store(config: Config, folder: Path) -> Generator[Finding, None, bytes | None]:
     """Returns the fleet's secret, if the store can be read."""
-    if not config.store.url and not os.access(folder / "wehr.sqlite", os.F_OK):
+    if not config.store.url and not os.access(folder / "wehr.sqlite", os.R_OK):
         yield Finding(Level.INFO, "store", f"there is none yet in {folder}, or this user cannot see it")
         return None
     try:

@@ -110,7 +110,7 @@ def _option(name: str, key: str) -> str:
     """Where an address of a door is set: the command line knows the milter's and the sink's."""
     if name == "sink":
         return "--sink"
-    return f"--{key}" if name == "milter" else f"{name}.{key}"
+    return f"{name}.{key} or --{key}" if name == "milter" else f"{name}.{key}"
 
 
 def _why_not(option: str, address: str, error: OSError) -> str:
