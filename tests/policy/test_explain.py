@@ -1,7 +1,7 @@
 """Explanations: what is said of a decision, in which order, and that it is true."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
@@ -15,7 +15,7 @@ from wehr.evidence.types import Relation
 from wehr.policy import Mode, Policy, Reason, Scope, Stop, decide
 from wehr.policy.explain import explain
 from wehr.policy.phrases import encoded
-from wehr.policy.selection import LadderRule
+from wehr.policy.selection import LadderRule, Wave
 from wehr.policy.types import Action
 
 CATALOGUE = load()
@@ -80,7 +80,8 @@ def test_a_pause_says_until_when_the_clock_stands():
     """And the next stage comes later by it; there are no windows."""
     _, texts = explained(45, stops=(Stop(START + 44 * DAY, START + 54 * DAY),))
 
-    assert "the clock stands until 2026-11-24 09:17 UTC" in texts["stage"]
+    held = "; the clock stands until 2026-11-24 09:17 UTC (out of date, but enforcement is paused); "
+    assert held in texts["stage"]
     assert "from 2026-11-30 09:17 UTC" in texts["stage"]
     assert "windows" not in texts
 
@@ -239,10 +240,33 @@ def test_the_stage_is_that_of_the_highest_build_shown():
     case = {"policy": policy, "now": START + 10 * DAY}
     for effective, ladder in ((better, "exchange-online"), (BAD, "urgent"), (None, "urgent")):
         decision = decide(sighting(), BAD, standing(), effective, scope=Scope(), key=KEY, **case)
-        items = explain(decision, sighting(), BAD, standing(), effective=effective, **case)
+        told = {"effective": effective, "server": SERVER, "key": KEY, **case}
+        texts = {it.topic: it.text for it in explain(decision, sighting(), BAD, standing(), **told)}
 
         assert decision.ladder == ladder
-        assert f"of the ladder {ladder};" in next(it.text for it in items if it.topic == "stage")
+        assert f"of the ladder {ladder};" in texts["stage"]
+        assert ("windows" in texts) == (ladder == "urgent")
+
+
+def test_a_newcomer_is_explained_from_the_start_of_its_clock():
+    """Nothing is remembered of it; the catalogue's sources are named where it is given."""
+    case = {"policy": Policy(), "now": START}
+    decision = decide(sighting(), BAD, None, None, scope=Scope(), key=KEY, **case)
+    texts = {
+        it.topic: it.text for it in explain(decision, sighting(), BAD, None, catalogue=CATALOGUE, **case)
+    }
+
+    assert list(texts) == ["evidence", "assessment", "sources", "rule", "decision", "stage", "cure"]
+    assert "; only reported; first detected 2026-10-01 09:17 UTC; stage 2 " in texts["stage"]
+
+
+def test_a_build_that_no_wave_names_is_explained_to_be_out_of_scope():
+    """The clock does not run, and no date is told."""
+    case = {"policy": Policy(waves=(Wave(builds=("8",), since=date(2026, 1, 1)),)), "now": START + 45 * DAY}
+    decision = decide(sighting(), BAD, standing(), BAD, scope=Scope(), key=KEY, **case)
+    texts = {it.topic: it.text for it in explain(decision, sighting(), BAD, standing(), **case)}
+
+    assert "the clock stands (out of date, but its product is not in scope yet)" in texts["stage"]
 
 
 def test_long_lists_are_cut_and_counted():

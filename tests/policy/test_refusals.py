@@ -66,7 +66,12 @@ def told(now, ladder, stops):
 
 
 @given(moments, names, stops)
+@example(START + DAY - 1800, "shut", [])  # a stage that is shut gives way to one that is not
+@example(START + DAY - 20, "shut", [])  # in the very next minute
 @example(START + 2 * DAY - 1800, "shut", [])
+@example(START + 7200, "shut", [(100, None, Reason.EXEMPT)])  # between two minutes
+@example(START + 7200, "shut", [(-7000, 60, Reason.PAUSED), (-7000, 60, None), (1800, 60, None)])
+@example(START + 7200, "shut", [(AHEAD - 60, 60, Reason.PAUSED)])
 def test_mail_is_taken_again_at_the_first_minute_that_is_named(now, ladder, near):
     """None earlier: across hours, into another stage, and where a pause or exemption begins."""
     held = stops_near(now, near)
@@ -109,3 +114,16 @@ def test_a_clock_that_another_addresss_exemption_stops_is_not_told_to_be_out_of_
     texts = {it.topic: it.text for it in explain(decision, sighting(), BAD, standing(), **case)}
 
     assert "; the clock stands; " in texts["stage"]
+
+
+def test_an_hour_in_which_nothing_is_refused_says_so():
+    """The second, where a pause begins with it."""
+    hour = ceil((START + 65 * DAY) / 3600)
+    case = {"policy": Policy(), "stops": (Stop((hour + 1) * 3600, None),), "now": hour * 3600}
+    decision = decide(sighting(), BAD, standing(), BAD, scope=Scope(mode=Mode.ENFORCE), key=KEY, **case)
+    items = explain(decision, sighting(), BAD, standing(), server=SERVER, key=KEY, **case)
+    (text,) = (item.text for item in items if item.topic == "windows")
+
+    assert re.fullmatch(
+        r"This hour: blocked [\d:-]+, throttled [\d:-]+\. The next hour: mail is taken\.", text
+    )
