@@ -119,6 +119,19 @@ def test_pictures_hold_no_script_and_nothing_from_elsewhere(tmp_path: Path) -> N
         assert picture.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
+@pytest.mark.parametrize("name", ["messages", "products"])
+def test_a_phone_is_sent_a_narrow_picture(name: str, tmp_path: Path) -> None:
+    """Drawn for its width, not made smaller; the page says when."""
+    with browsing(tmp_path, entry(sighting(0)), day=1) as (browser, _):
+        page = browser.get("/").text
+        path = f"/charts/{name}.svg?lang=en"
+        wide, narrow = (browser.get(it).text for it in (path, f"{path}&narrow=1"))
+
+    assert f'media="(max-width: 30rem)" srcset="{path}&amp;narrow=1" width="340"' in page
+    assert re.search(r'viewBox="0 0 760 \d+"', wide)
+    assert re.search(r'viewBox="0 0 340 \d+"', narrow)
+
+
 def test_another_tenants_servers_and_messages_do_not_count(tmp_path: Path) -> None:
     """In no figure and no picture."""
     stranger = Visitor("tom", Need.READ, frozenset({"other"}))
