@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,19 @@ def test_a_damaged_store_is_moved_aside_by_a_forced_restore(state: Path, tmp_pat
     run("store", "restore", tmp_path / "backup.sqlite", "--state", state, "--force")
 
     assert (state / "wehr.sqlite.damaged").read_bytes() == b"no database any more" * 500
+    run("store", "check", "--state", state)
+
+
+def test_a_store_of_a_newer_wehr_is_moved_aside_by_a_forced_restore(state: Path, tmp_path: Path) -> None:
+    """So a new version can be taken back with the backup that was made before it."""
+    run("store", "backup", tmp_path / "backup.sqlite", "--state", state)
+    with closing(sqlite3.connect(state / "wehr.sqlite")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    run("store", "check", "--state", state, code=2)
+    run("store", "restore", tmp_path / "backup.sqlite", "--state", state, "--force")
+
+    assert (state / "wehr.sqlite.newer").is_file()
     run("store", "check", "--state", state)
 
 

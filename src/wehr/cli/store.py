@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from wehr.cli.config import file_option, read, state_option
 from wehr.cli.output import BadUse, print_json
-from wehr.ledger import LedgerError, Store, StoreUnreadable, open_store
+from wehr.ledger import LedgerError, Store, StoreNewer, StoreUnreadable, open_store
 from wehr.service.config import Config
 from wehr.service.memory import limits_of
 from wehr.service.state_folder import default_state, serving
@@ -73,7 +73,11 @@ def backup(target: Path, file: Path | None, state: Path | None) -> None:
 
 @command.command()
 @click.argument("source", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--force", is_flag=True, help="Replace what the store holds; a damaged file is moved aside.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Replace what the store holds; a file that is damaged or too new is moved aside.",
+)
 @file_option
 @state_option
 def restore(source: Path, force: bool, file: Path | None, state: Path | None) -> None:
@@ -114,16 +118,16 @@ def _copy(source: Store, target: Store, *, replace: bool) -> None:
 
 
 def _move_damaged(url: str, config: Config) -> None:
-    """Make room where a damaged file lies."""
+    """Make room where a file lies that is damaged, or that a newer Wehr has written."""
     try:
         open_store(url, limits=limits_of(config)).close()
-    except StoreUnreadable:
+    except (StoreUnreadable, StoreNewer) as error:
         path = Path(url.removeprefix("sqlite:///"))
         if not path.is_file():
             raise
         for name in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
             if name.exists():
-                name.rename(name.with_name(name.name + ".damaged"))
+                name.rename(f"{name}.{'newer' if isinstance(error, StoreNewer) else 'damaged'}")
 
 
 @contextmanager

@@ -157,7 +157,9 @@ def _prepare(connection: Connection, name: str, *, create: bool) -> None:
     if revision == REVISION:
         return
     if revision is not None and revision not in _KNOWN:
-        raise StoreNewer(f"{name}: was written by a newer Wehr (tables {revision}); install that one again")
+        raise StoreNewer(
+            f"{name}: was written by a newer Wehr ({revision}); install that one again, or restore a backup"
+        )
     if revision is None and not create:
         raise StoreUnreadable(f"{name}: holds no store; name another, or start Wehr once to make it")
     _migrate(connection)
