@@ -116,3 +116,14 @@ def test_on_a_phone_names_and_charts_are_whole(shown: Site, browser: Browser) ->
                     assert box["x"] + box["width"] <= 360
                 assert figure.locator("img").evaluate("it => it.currentSrc").endswith("narrow=1")
                 assert figure.locator("figcaption span").count() >= 3
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_an_example_in_a_field_is_read_as_well_as_a_hint(look: str, shown: Site, browser: Browser) -> None:
+    """Browsers have their own grey for it, too faint in the dark; nothing that looks at contrast sees it."""
+    with window(browser, shown.url, **LOOKS[look]) as page:
+        shown.log_in(page, Role.VIEWER)
+        page.goto("/report")
+        colour = "(it, pseudo) => getComputedStyle(it, pseudo).color"
+        soft = page.locator(".hint").first.evaluate(colour)
+        assert page.locator("#branch").evaluate(colour, "::placeholder") == soft
