@@ -147,3 +147,11 @@ def test_the_unit_is_hardened(tmp_path: Path) -> None:
     if "offline" in run.stderr:
         pytest.skip("this systemd cannot judge a unit that is not loaded")
     assert run.returncode == 0, run.stdout.splitlines()[-1]
+
+
+def test_mail_systems_start_after_it_under_the_names_that_their_daemons_have() -> None:
+    """Debian's postfix.service starts nothing: its daemons are postfix@-.service, which comes before it."""
+    before = re.search(r"^Before=(.*)$", UNIT.read_text("ascii"), re.MULTILINE)
+    assert before
+    named = {"postfix@-.service", "postfix.service", "sendmail.service", "exim4.service", "opensmtpd.service"}
+    assert named <= set(before[1].split())
