@@ -440,11 +440,18 @@ def test_nothing_is_kept_of_a_message_that_was_cut_off(scene: Stand, evicted: bo
     until(lambda: not scene.server.open)
 
 
-def test_a_next_hop_that_turns_the_client_away_is_heard(scene: Stand) -> None:
-    """Its greeting is the client's."""
-    scene.hop.replies["XCLIENT"] = b"554 5.7.1 Blocked by us\r\n"
+@pytest.mark.parametrize("where", ["GREETING", "XCLIENT"])
+def test_a_next_hop_that_turns_the_client_away_is_heard(scene: Stand, where: str) -> None:
+    """Its greeting is the client's, and it hears nothing more: it would take the client for us."""
+    scene.hop.replies[where] = b"554 5.7.1 Blocked by us\r\n"
     client = scene.connect()
     assert client.reply() == b"554 5.7.1 Blocked by us\r\n"
+    told = len(scene.hop.told)
+    assert client.say(b"EHLO client.example.com").startswith(b"503 ")
+    client.send(b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n")
+    assert [client.reply()[:4] for _ in range(3)] == [b"503 "] * 3
+    assert client.say(b"QUIT").startswith(b"221 ")
+    assert scene.hop.told[told:] == [b"QUIT"]
 
 
 @pytest.mark.parametrize("reply", [b"501 5.5.4 Bad XCLIENT syntax\r\n", b"503 5.5.1 Bad sequence\r\n"])

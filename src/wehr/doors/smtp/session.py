@@ -90,6 +90,7 @@ class ProxySession:
         self._chunking = False
         self._authenticated = False
         self._tls_name = ""
+        self._welcome = False
         self._done = False
         self._message: Message | None = None
         self._next: NextHop
@@ -114,6 +115,7 @@ class ProxySession:
                 self._client = msgspec.structs.replace(self._client, name=name)
             self._next, greeting = await open_next_hop(proxy, self._client)
             self._stream.write(greeting.raw)
+            self._welcome = greeting.code == 220
             self._done = greeting.code == 421
             try:
                 await self._converse()
@@ -184,10 +186,13 @@ class ProxySession:
                 self._complain("a command ended in a bare LF")
                 self._done = True
             return command.wrong
+        if not self._welcome and command.verb != b"QUIT":
+            return _NOT_NOW  # RFC 5321 section 3.1; and the next hop may not know whose word it would be
         if self._proxy.tls_required and not self._stream.secure and command.verb not in commands.BEFORE_TLS:
             return _TLS_FIRST
-        if command.verb != b"RCPT":
-            return b""
+        return self._refused_recipient(command, message) if command.verb == b"RCPT" else b""
+
+    def _refused_recipient(self, command: Command, message: int) -> bytes:
         if self._ours and not self._authenticated and not self._ours(command.line):
             return _NO_RELAY
         if self._proxy.early:
