@@ -115,7 +115,9 @@ def house(
     with open_store(f"sqlite:///{file}") as store:
         facts = facts or Facts(host_name="mx.example.org", contact="postmaster@example.org")
         ledger = Ledger(mixed_enforced=policy.mixed == "enforce")
-        source = Standing(now, Present(load(), policy, Holds.of(policy, (), ()), facts, secret=store.secret), ledger)
+        source = Standing(
+            now, Present(load(), policy, Holds.of(policy, (), ()), facts, secret=store.secret), ledger
+        )
         stores = Stores(partial(open_store, f"sqlite:///{folder / 'wehr.sqlite'}", create=False))
         try:
             yield House(source, stores), source, store
