@@ -46,7 +46,7 @@ def test_it_plays_serves_and_ends_in_order(tmp_path: Path) -> None:
         finally:
             running.send_signal(signal.SIGINT)
     assert running.returncode == 0
-    assert "ex01.bakery.example" in report
+    assert "ex01.<wbr>bakery.<wbr>example" in report
     assert "ex01.library.example" in report
     assert not list(tmp_path.iterdir())
 
