@@ -280,6 +280,21 @@ def test_a_policy_service_that_defers_without_wehr_is_named(mx: Postfix, wehr: R
     assert _doctor(wehr, mx) == (0, [])
 
 
+def test_a_policy_service_that_a_chroot_hides_is_named(mx: Postfix, wehr: Receiver) -> None:
+    """Postfix tries twice and goes on, so that mail only gets slow."""
+    _setup(wehr, mx, "--write")
+    master = mx.folder / "etc" / "master.cf"
+    master.write_text(master.read_text().replace("inet n - n - - smtpd", "inet n - y - - smtpd"))
+    ask = f"check_policy_service {{ unix:{wehr.folder / 'policy.sock'}, timeout=3s, default_action=DUNNO }}"
+    _postconf(mx, "-e", f"smtpd_recipient_restrictions = reject_unauth_destination, {ask}")
+
+    code, (finding,) = _doctor(wehr, mx)
+
+    assert code == 1
+    assert "smtpd runs in a chroot and cannot see" in finding["text"]
+    assert "[policy_service] listen" in finding["remedy"]
+
+
 def test_what_postfix_does_not_take_is_put_back(mx: Postfix, wehr: Receiver) -> None:
     """The files are as they were, and no backup is left."""
     main = mx.folder / "etc" / "main.cf"

@@ -26,6 +26,7 @@ from wehr.service.mta.types import Finding, Level
 _POLICY: Final = re.compile(r"check_policy_service\s+(?:\{((?:[^{}]|\{[^{}]*\})*)\}|([^,\s{}]+))")
 _PATIENCE: Final = {"connect": 10, "command": 10, "content": 30}
 _OPEN: Final = 'wehr.toml: [milter] listen = ["127.0.0.1:8893"]'
+_OPEN_POLICY: Final = 'wehr.toml: [policy_service] listen = ["127.0.0.1:8895"]'
 
 
 def look(folder: Path, doors: Doors) -> Iterator[Finding]:
@@ -201,14 +202,23 @@ def _examine_rest(instance: Instance, doors: Sequence[Place], policy: Sequence[P
 
 def _examine_policy(instance: Instance, policy: Sequence[Place]) -> Iterator[Finding]:
     about, here, known = instance.name, preferred(policy), False
+    chroot = any(service.public and service.chroot for service in instance.services)
     for name, value in instance.settings.items():
         if not name.endswith("_restrictions"):
             continue
         for match in _POLICY.finditer(value):
             it = asked(match)
-            if not (it.place and among(it.place, policy)):
+            if it.place is None:
+                continue
+            seen = _leads(instance, it.place, policy, chroot=chroot)
+            if not (seen or among(it.place, policy)):
                 continue
             known = True
+            if not seen:
+                text = f"{name}: smtpd runs in a chroot and cannot see {it.place}; each message waits for it"
+                remedy = f"{_OPEN_POLICY}; main.cf: {policy_line(Place('127.0.0.1', 8895))}"
+                yield Finding(Level.WRONG, about, text, remedy)
+                continue
             default = it.settings.get(
                 "default_action", instance.settings.get("smtpd_policy_service_default_action", "")
             )
