@@ -42,11 +42,11 @@ def test_it_plays_serves_and_ends_in_order(tmp_path: Path) -> None:
                 password = "correct horse battery staple"
                 form = {"csrf": token[1], "name": "anna", "password": password, "again": password}
                 assert browser.post(link[0], data=form).status_code == 200
-                report = browser.get(f"http://{address}/report?out_of_date=").text
+                report = browser.get(f"http://{address}/report?out_of_date=").text.replace("<wbr>", "")
         finally:
             running.send_signal(signal.SIGINT)
     assert running.returncode == 0
-    assert "ex01.<wbr>bakery.<wbr>example" in report
+    assert "ex01.bakery.example" in report
     assert "ex01.library.example" in report
     assert not list(tmp_path.iterdir())
 
