@@ -134,5 +134,6 @@ def test_a_chunk_says_how_much_follows() -> None:
         b"BDAT -1\r\n",
         b"BDAT 1 LASTLY\r\n",
         b"BDAT " + b"9" * 19 + b"\r\n",
+        b"BDAT 2147483647\r\n",  # which is more with a field of ours in front
     ):
         assert Chunk.of(line) is None

@@ -227,6 +227,21 @@ def test_a_bare_lf_ends_the_session(scene: Stand) -> None:
     assert [event for event, _ in scene.said] == [Event.PROTOCOL_ERROR]
 
 
+@pytest.mark.parametrize("method", [b"POST", b"get", b"CONNECT", b"Put"])
+def test_what_a_page_has_a_browser_send_is_no_mail(scene: Stand, method: bytes) -> None:
+    """A form's content may read as SMTP; its first line ends the session."""
+    client = scene.connect()
+    client.reply()
+    told = len(scene.hop.told)
+    client.send(
+        method + b" / HTTP/1.1\r\nHost: mx.example.org\r\n\r\nEHLO x\r\nMAIL FROM:<a@example.com>\r\n"
+    )
+    assert client.reply().startswith(b"521 ")
+    assert client.reply() == b""
+    assert scene.hop.told[told:] == []
+    assert scene.said[0][1].endswith("it spoke HTTP")
+
+
 def test_a_long_line_is_skipped(scene: Stand) -> None:
     """It is refused, the next is taken."""
     client = scene.connect()

@@ -40,6 +40,7 @@ _MECHANISMS = frozenset(
 """Without those that bind to a TLS session, or go on in a layer of their own."""
 
 _VERB = re.compile(rb"([A-Za-z]{4,8})(?=[ \r])")
+_HTTP = re.compile(rb"(?:CONNECT|GET|HEAD|OPTIONS|POST|PUT) ", re.IGNORECASE)
 _BAD = re.compile(rb"[\0\r]")
 _PATH = re.compile(rb"RCPT +TO: *<([^<>]*)>(?: |\Z)", re.IGNORECASE)
 # RFC 5321 section 4.1.2 (RFC 6531), without what may route on: quotes, %, ! and what no address may hold, for
@@ -49,7 +50,14 @@ _PLAIN_MAILBOX = re.compile(rb"[\w#$&'*+/=?^`{|}~.\x80-\xff-]+@[\w.\x80-\xff-]{1
 TOO_LONG = b"500 5.5.2 Line too long\r\n"
 BARE = b"500 5.5.2 A bare CR or a NUL in a line\r\n"
 CUT_OFF = b"521 5.5.2 Lines end with CR LF, not with a bare LF\r\n"
-"""Nobody can tell any more what is one command (Postfix, smtpd_forbid_bare_newline)."""
+NOT_MAIL = b"521 5.5.1 This is a mail server\r\n"
+LAST_WORDS = {
+    # Nobody can tell any more what is one command (Postfix, smtpd_forbid_bare_newline).
+    CUT_OFF: "a command ended in a bare LF",
+    # A page may have a browser send mail as a form's content (Postfix, smtpd_forbidden_commands).
+    NOT_MAIL: "it spoke HTTP",
+}
+"""Replies that end the session, and why."""
 _UNKNOWN = b"502 5.5.1 Command not implemented\r\n"
 
 
@@ -67,6 +75,8 @@ def read(line: bytes) -> Command:
         return Command(b"", line, CUT_OFF)
     if _BAD.search(line, 0, len(line) - 2):
         return Command(b"", line, BARE)
+    if _HTTP.match(line):
+        return Command(b"", line, NOT_MAIL)
     match = _VERB.match(line)
     verb = match[1].upper() if match else b""
     if verb not in PASSED and verb not in OURS:

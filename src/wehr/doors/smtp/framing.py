@@ -15,8 +15,8 @@ _LONE_DOT = re.compile(rb"(?:\r\n|[\r\n])\.(?:\r\n|[\n\0]|\r(?=[^\n]))")
 _BEGUN = re.compile(rb"(?:\r\n?|\n)(?:\.\r?)?\Z")
 _END_OF_HEADER = re.compile(rb"(?:\A|\n)\r?\n")
 _CHUNK = re.compile(rb"BDAT +([0-9]{1,18})( +LAST)? *\r\n", re.IGNORECASE)
-_MAX_CHUNK = (1 << 31) - 1
-"""Bytes: beyond it a next hop that counts with 32 bits would take the rest of a chunk for commands."""
+_MAX_CHUNK = (1 << 31) - 4096
+"""Bytes: beyond it, and a field of ours, one who counts with 32 bits would take the rest for commands."""
 
 
 class Content:

@@ -182,8 +182,8 @@ class ProxySession:
     def _refused_here(self, command: Command, message: int = 0) -> bytes:
         """The reply to what does not even get to the next hop; ``message`` is the number of a recipient's."""
         if command.wrong:
-            if command.wrong is commands.CUT_OFF:
-                self._complain("a command ended in a bare LF")
+            if why := commands.LAST_WORDS.get(command.wrong):
+                self._complain(why)
                 self._done = True
             return command.wrong
         if not self._welcome and command.verb != b"QUIT":
