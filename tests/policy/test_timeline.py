@@ -124,7 +124,7 @@ def test_the_stages_told_are_those_that_come(days, rules, stops):
     ladder, place = policy.course(bad, OPEN, stops, now)
     turns = policy.turns(bad, OPEN, stops, now)
     entries = timeline(ladder, OPEN, stops, now, place, turns=turns)
-    number = next(place for place, entry in enumerate(entries) if entry.current)
+    (number,) = (place for place, entry in enumerate(entries) if entry.current)
     ahead = entries[number:]
 
     assert [entry.stage for entry in entries] == list(range(1, len(entries) + 1))

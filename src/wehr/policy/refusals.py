@@ -1,6 +1,5 @@
 """When the mail of a server out of compliance is refused: its stages, its stops and the windows together."""
 
-from bisect import bisect_left
 from itertools import groupby
 from typing import Final
 
@@ -87,9 +86,8 @@ class Refusals(Struct, frozen=True, gc=False):
     def _followed(self, stage: Stage, at: float, end: float) -> float:
         """The first minute after ``at`` with another stage or a stop that begins, ``end`` at the latest."""
         opening = (stop.start for stop in self.stops if stop.reason and stop.start > at)
-        last = -(-min((end, *opening)) // _MINUTE) * _MINUTE
+        last = -(-min((float(end), *opening)) // _MINUTE) * _MINUTE
         if self._stage(last) == stage:
             return last
         minutes = range(int(at // _MINUTE + 1) * _MINUTE, int(last), _MINUTE)
-        others = bisect_left(minutes, True, key=lambda minute: self._stage(minute) != stage)
-        return float(minutes[others]) if others < len(minutes) else last
+        return next((float(minute) for minute in minutes if self._stage(minute) != stage), last)
