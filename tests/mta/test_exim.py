@@ -70,6 +70,7 @@ def test_exim_tells_what_the_gate_needs_and_hands_its_answers_on(open_folder: Pa
         "Received: from a.example.com (192.0.2.9)\n\tby b.example.com; Wed, 18 Nov 2026 10:14:05 +0100\n"
         "Subject: x\n"
         "received: from c\\n by a\\; Wed, 18 Nov 2026 10:14:04 +0100\n"
+        "Received: from =?us-ascii?Q?x_by_y?= by a:::b\u00ff\n\twith x:; Wed, 18 Nov 2026 10:14:03 +0100\n"
     )
     with _door(gate) as address, exim.running(open_folder, address) as mx:
         gate.answer = LATER
@@ -89,6 +90,8 @@ def test_exim_tells_what_the_gate_needs_and_hands_its_answers_on(open_folder: Pa
     assert fields == [
         b"from a.example.com (192.0.2.9)\n\tby b.example.com; Wed, 18 Nov 2026 10:14:05 +0100",
         b"from c\\n by a\\; Wed, 18 Nov 2026 10:14:04 +0100",
+        # Not decoded (RFC 2047), or any client could put by-clauses of its own into its HELO name.
+        b"from =?us-ascii?Q?x_by_y?= by a:::b\xff\n\twith x:; Wed, 18 Nov 2026 10:14:03 +0100",
     ]
     assert len(queue_id) == 16
 
