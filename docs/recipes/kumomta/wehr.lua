@@ -19,11 +19,14 @@ local function parts(peer)
   return address or '', port or ''
 end
 
+-- The header as it stands: get_all_named_header_values decodes it (RFC 2047), and in it what a client calls itself
+local function header(msg)
+  local data = msg:get_data()
+  return data:sub(1, math.min(data:find '\r?\n\r?\n' or #data, 131072))
+end
+
 local function question(msg, conn_meta)
-  local headers, recipients = {}, {}
-  for _, value in ipairs(msg:get_all_named_header_values 'Received') do
-    headers[#headers + 1] = { 'Received', value }
-  end
+  local recipients = {}
   for _, recipient in ipairs(msg:recipient_list()) do
     recipients[#recipients + 1] = recipient.domain
   end
@@ -34,7 +37,7 @@ local function question(msg, conn_meta)
     authenticated = conn_meta:get_meta 'authn_id' ~= nil,
     listener = port,
     recipients = #recipients > 0 and recipients or nil, -- an empty table might be written as an object
-    headers = #headers > 0 and headers or nil,
+    raw_headers = kumo.encode.base64_encode(header(msg)),
     queue_id = tostring(msg:id()),
   }
 end
