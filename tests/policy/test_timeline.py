@@ -3,12 +3,12 @@
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from policy_cases import DAY, assessment
 
 from wehr.policy import Policy
-from wehr.policy.ladder import PRESETS, Stage, stage_at
+from wehr.policy.ladder import PRESETS, Ladder, Stage, stage_at
 from wehr.policy.selection import LadderRule
 from wehr.policy.timeline import dates, timeline
 from wehr.policy.types import Episode, Reason, Stop
@@ -94,14 +94,7 @@ def test_before_the_first_detection_no_stage_is_the_present():
     assert timeline(EXCHANGE, OPEN, (), DETECTED)[0].current
 
 
-rules = st.lists(
-    st.builds(
-        lambda use, day: LadderRule(use=use, since=date(2024, 3, 28) + timedelta(day)),
-        st.sampled_from(["urgent", "gentle", "exchange-online", "mild"]),
-        st.integers(-5, 130),
-    ),
-    max_size=3,
-)
+MILD = {"mild": (Stage(20), Stage(None, 10))}
 pauses = st.lists(
     st.tuples(st.integers(0, 130), st.integers(1, 40)).map(
         lambda span: Stop(DETECTED + span[0] * DAY, DETECTED + sum(span) * DAY)
@@ -110,10 +103,21 @@ pauses = st.lists(
 ).map(tuple)
 
 
-@given(st.floats(0, 140), rules, pauses)
+def rule(use, day):
+    """A rule that applies from so many days after the detection's on."""
+    return LadderRule(use=use, since=date(2024, 3, 28) + timedelta(day))
+
+
+rules = st.builds(
+    rule, st.sampled_from(["urgent", "gentle", "exchange-online", "mild"]), st.integers(-5, 130)
+)
+
+
+@given(st.floats(0, 140), st.lists(rules, max_size=3), pauses)
+@example(45.0, [rule("mild", 60), rule("urgent", 41)], ())
 def test_the_stages_told_are_those_that_come(days, rules, stops):
     """Whichever ladder takes the place of another ahead: each second before and after one begins."""
-    policy = Policy(ladder_rules=tuple(rules), ladders={"mild": (Stage(20), Stage(None, 10))})
+    policy = Policy(ladder_rules=tuple(rules), ladders=MILD)
     bad, now = assessment(), DETECTED + days * DAY
 
     def rates(at):
@@ -140,10 +144,21 @@ def test_the_stages_told_are_those_that_come(days, rules, stops):
 
 def test_a_ladder_that_takes_anothers_place_brings_its_days_of_throttling_and_blocking():
     """A server in its first month, and a week's notice from its tenth day on."""
-    policy = Policy(ladder_rules=(LadderRule(use="urgent", since=date(2024, 4, 7)),))
+    policy = Policy(ladder_rules=(rule("urgent", 10),))
     now, turn = DETECTED + DAY, utc(2024, 4, 7)
     turns = policy.turns(assessment(), OPEN, (), now)
     found = dates(EXCHANGE, OPEN, (), now, turns=turns)
 
     assert (found.throttle_enabled_date, found.blocking_enabled_date) == (turn + 7 * DAY, turn + 13 * DAY)
     assert policy.turns(assessment(), OPEN, (), turn) == ()
+
+
+def test_a_ladder_that_never_blocks_has_the_blocking_day_of_the_one_that_takes_its_place():
+    """Its throttling, which has begun, keeps its day."""
+    policy = Policy(ladder="mild", ladders=MILD, ladder_rules=(rule("urgent", 30),))
+    now, turn = DETECTED + 25 * DAY, utc(2024, 4, 27)
+    found = dates(
+        Ladder("mild", MILD["mild"]), OPEN, (), now, turns=policy.turns(assessment(), OPEN, (), now)
+    )
+
+    assert (found.throttle_enabled_date, found.blocking_enabled_date) == (DETECTED + 20 * DAY, turn + 6 * DAY)

@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from wehr.policy.clock import elapsed, when
-from wehr.policy.ladder import Ladder, notice, stage_at, steps
+from wehr.policy.ladder import Ladder, Step, notice, stage_at, steps
 from wehr.policy.laddering import Turn
 from wehr.policy.types import Episode, Reason, Stop
 
@@ -100,25 +100,22 @@ def dates(
     lasting = [stop for stop in stops if stop.reason is not Reason.PAUSED]
     throttled_from = None if throttled is None else when(nominal, lasting, throttled)
     blocked_from = None if blocked is None else when(nominal, lasting, blocked)
-    if not turns:  # most servers: no need of all stages
-        following = [
-            Entry(
-                it.number, when(episode, stops, clock + it.start - place), None, it.throttle, it.block, False
-            )
-            for it in every[number : number + 1]
-        ]
-    else:
+    ahead: list[tuple[float | None, Step | Entry]] = [
+        (when(episode, stops, clock + it.start - place), it) for it in every[number : number + 1]
+    ]
+    if turns:
         entries = timeline(ladder, episode, stops, now, place, turns=turns)
-        following = list(entries[number : number + 1])
+        ahead = [(it.start, it) for it in entries[number : number + 1]]
         if throttled_from is None or throttled_from > turns[0].at:
             throttled_from = next((it.start for it in entries if it.throttle or it.block), None)
         if blocked_from is None or blocked_from > turns[0].at:
             blocked_from = next((it.start for it in entries if it.block), None)
+    start, following = ahead[0] if ahead else (None, None)
     return Dates(
         episode.started,
         throttled_from,
         blocked_from,
-        following[0].throttle if following else None,
-        following[0].block if following else None,
-        following[0].start if following else None,
+        following.throttle if following else None,
+        following.block if following else None,
+        start,
     )
