@@ -5,8 +5,7 @@ from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
-from hypothesis import given
-from policy_cases import DAY, KEY, OLD, SERVER, START, assessment, missing, moments, sighting, standing
+from policy_cases import DAY, KEY, OLD, SERVER, START, assessment, missing, sighting, standing
 
 from wehr.catalogue import load
 from wehr.catalogue.types import Note, State
@@ -16,7 +15,6 @@ from wehr.policy import Mode, Policy, Reason, Scope, Stop, decide
 from wehr.policy.explain import explain
 from wehr.policy.phrases import encoded
 from wehr.policy.selection import LadderRule, Wave
-from wehr.policy.types import Action
 
 CATALOGUE = load()
 
@@ -47,25 +45,6 @@ def test_a_throttled_server_is_explained_from_the_evidence_to_the_cure():
         "first detected 2026-10-01 09:17 UTC; stage 4 (throttled 20 min/h) from 2026-11-20 09:17 UTC."
     )
     assert "15.1.2507.61" in texts["cure"]
-
-
-@given(moments)
-def test_the_windows_told_are_those_that_are_enforced(now):
-    """A refused message lies inside the stretch that is named for this hour, an accepted one outside."""
-    decision, texts = explained((now - START) / DAY)
-    if "windows" not in texts:
-        assert decision.reason is Reason.REPORT_STAGE
-        return
-    this_hour = texts["windows"].partition(".")[0].removeprefix("This hour: ")
-    minute = int(now // 60 % 60)
-    inside = {}
-    for part in this_hour.split(", "):
-        verb, span = part.split(" ")
-        first, last = (int(text[3:]) for text in span.split("-"))
-        inside |= dict.fromkeys(range(first, last or 60), verb)
-    said = {"blocked": Action.BLOCK, "throttled": Action.THROTTLE}.get(inside.get(minute), Action.ACCEPT)
-
-    assert decision.action is said
 
 
 def test_what_would_have_been_is_told_as_such():
