@@ -94,7 +94,7 @@ def test_before_the_first_detection_no_stage_is_the_present():
     assert timeline(EXCHANGE, OPEN, (), DETECTED)[0].current
 
 
-MILD = {"mild": (Stage(20), Stage(None, 10))}
+LADDERS = {"mild": (Stage(20), Stage(None, 10)), "never": (Stage(None),)}
 pauses = st.lists(
     st.tuples(st.integers(0, 130), st.integers(1, 40)).map(
         lambda span: Stop(DETECTED + span[0] * DAY, DETECTED + sum(span) * DAY)
@@ -115,9 +115,10 @@ rules = st.builds(
 
 @given(st.floats(0, 140), st.lists(rules, max_size=3), pauses)
 @example(45.0, [rule("mild", 60), rule("urgent", 41)], ())
+@example(35.0, [rule("urgent", 40)], (Stop(DETECTED + 38 * DAY, DETECTED + 48 * DAY),))
 def test_the_stages_told_are_those_that_come(days, rules, stops):
     """Whichever ladder takes the place of another ahead: each second before and after one begins."""
-    policy = Policy(ladder_rules=tuple(rules), ladders=MILD)
+    policy = Policy(ladder_rules=tuple(rules), ladders=LADDERS)
     bad, now = assessment(), DETECTED + days * DAY
 
     def rates(at):
@@ -155,10 +156,21 @@ def test_a_ladder_that_takes_anothers_place_brings_its_days_of_throttling_and_bl
 
 def test_a_ladder_that_never_blocks_has_the_blocking_day_of_the_one_that_takes_its_place():
     """Its throttling, which has begun, keeps its day."""
-    policy = Policy(ladder="mild", ladders=MILD, ladder_rules=(rule("urgent", 30),))
+    policy = Policy(ladder="mild", ladders=LADDERS, ladder_rules=(rule("urgent", 30),))
     now, turn = DETECTED + 25 * DAY, utc(2024, 4, 27)
     found = dates(
-        Ladder("mild", MILD["mild"]), OPEN, (), now, turns=policy.turns(assessment(), OPEN, (), now)
+        Ladder("mild", LADDERS["mild"]), OPEN, (), now, turns=policy.turns(assessment(), OPEN, (), now)
     )
 
     assert (found.throttle_enabled_date, found.blocking_enabled_date) == (DETECTED + 20 * DAY, turn + 6 * DAY)
+
+
+def test_a_ladder_that_never_refuses_has_the_days_of_the_one_that_takes_its_place():
+    """Counted from that day on."""
+    policy = Policy(ladder="never", ladders=LADDERS, ladder_rules=(rule("urgent", 30),))
+    now, turn = DETECTED + 25 * DAY, utc(2024, 4, 27)
+    found = dates(
+        Ladder("never", LADDERS["never"]), OPEN, (), now, turns=policy.turns(assessment(), OPEN, (), now)
+    )
+
+    assert (found.throttle_enabled_date, found.blocking_enabled_date) == (turn + 7 * DAY, turn + 13 * DAY)
