@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from wehr.service.door_probes import PROBES, try_doors
 from wehr.service.door_settings import Door
 from wehr.service.doors import DOORS
 from wehr.service.mta import Finding, Level
-from wehr.service.probe_mail import source
+from wehr.service.probe_mail import Way, send, source
 
 START = 1_791_000_000.0
 SECRET = bytes(range(32))
@@ -189,8 +190,40 @@ def test_a_probe_may_be_folded() -> None:
     assert _is_probe(" " + trace(SECRET, START).replace(" by ", "\r\n\tby "), STRANGER, own=True)
 
 
-def test_the_probe_to_a_mail_system_of_this_machine_comes_from_loopback() -> None:
+def test_the_probe_to_a_mail_system_of_this_machine_comes_from_loopback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Whichever address it listens on; to another machine the kernel chooses."""
-    assert source("127.0.0.1", 25) == ("127.0.0.1", 0)
+    monkeypatch.setattr(socket.socket, "getsockname", lambda _: ("192.0.2.25", 4711))
+
+    assert source("192.0.2.25", 25) == ("127.0.0.1", 0)
     assert source("192.0.2.1", 25) is None
     assert source("no-such-host.invalid", 25) is None
+
+
+def test_the_probe_finds_a_mail_system_at_the_second_address_of_a_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Localhost is ::1 first on most machines, where a Postfix without IPv6 does not listen."""
+    real = socket.getaddrinfo
+
+    def both(host: str, *rest: Any, **more: Any) -> list[Any]:
+        names = ("::1", "127.0.0.1") if host == "localhost" else (host,)
+        return [it for name in names for it in real(name, *rest, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        way = Way("postmaster@example.org", f"localhost:{listener.getsockname()[1]}")
+
+        def refuse() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.sendall(b"554 5.3.2 not today\r\n")
+
+        server = threading.Thread(target=refuse)
+        server.start()
+        finding = send(way, SECRET, START)
+        server.join()
+
+    assert "not today" in finding.text

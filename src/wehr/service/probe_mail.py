@@ -3,6 +3,7 @@
 import smtplib
 import socket
 from email.utils import formatdate
+from ipaddress import ip_address
 
 from msgspec import Struct
 
@@ -89,7 +90,10 @@ def _hand_over(way: Way, message: str) -> tuple[str, int, str]:
 
 
 def source(host: str, port: int) -> tuple[str, int] | None:
-    """Loopback as our own end if that is this machine, for from a public address the probe does not count."""
+    """Loopback as our own end if that is this machine, for from a public address the probe does not count.
+
+    Not where the kernel does so anyway: a name such as localhost may have addresses of both families.
+    """
     try:
         family, _, _, _, there = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, socket.SOCK_DGRAM) as way:
@@ -97,7 +101,9 @@ def source(host: str, port: int) -> tuple[str, int] | None:
             here = way.getsockname()[0]
     except OSError:
         return None
-    return ("::1" if family == socket.AF_INET6 else "127.0.0.1", 0) if here == there[0] else None
+    if here != there[0] or ip_address(here).is_loopback:
+        return None
+    return "::1" if family == socket.AF_INET6 else "127.0.0.1", 0
 
 
 def _line(code: int, text: bytes) -> str:
