@@ -90,7 +90,7 @@ def restore(source: Path, force: bool, file: Path | None, state: Path | None) ->
     url = config.store.at(folder)
     with _open(f"sqlite:///{source.absolute()}", config) as backed_up:
         if force:
-            _move_damaged(url, config)
+            _make_room(url, config)
         with _open(url, config, create=True) as store:
             _copy(backed_up, store, replace=force)
 
@@ -117,7 +117,7 @@ def _copy(source: Store, target: Store, *, replace: bool) -> None:
     click.echo(f"{source.name} is copied into {target.name}: {rows}.")
 
 
-def _move_damaged(url: str, config: Config) -> None:
+def _make_room(url: str, config: Config) -> None:
     """Make room where a file lies that is damaged, or that a newer Wehr has written."""
     try:
         open_store(url, limits=limits_of(config)).close()
