@@ -128,3 +128,14 @@ def test_an_hour_in_which_nothing_is_refused_says_so():
     assert re.fullmatch(
         r"This hour: blocked [\d:-]+, throttled [\d:-]+\. The next hour: mail is taken\.", text
     )
+
+
+def test_a_message_is_answered_as_fast_when_a_pause_is_to_begin(monkeypatch):
+    """Its end is not looked for minute by minute: each message of a blocked server would wait for that."""
+    now, looks, course = START + 100 * DAY, [], Policy.course
+    monkeypatch.setattr(Policy, "course", lambda *case: looks.append(case) or course(*case))
+
+    decision = met(now, "exchange-online", (Stop(now + 5 * 3600, now + 6 * 3600, Reason.PAUSED),))
+
+    assert decision.until == ceil((now + 5 * 3600) / 60) * 60
+    assert len(looks) < 20

@@ -1,5 +1,6 @@
 """When the mail of a server out of compliance is refused: its stages, its stops and the windows together."""
 
+from bisect import bisect_left
 from itertools import groupby
 from typing import Final
 
@@ -89,5 +90,6 @@ class Refusals(Struct, frozen=True, gc=False):
         last = -(-min((float(end), *opening)) // _MINUTE) * _MINUTE
         if self._stage(last) == stage:
             return last
-        minutes = range(int(at // _MINUTE + 1) * _MINUTE, int(last), _MINUTE)
-        return next((float(minute) for minute in minutes if self._stage(minute) != stage), last)
+        # Between two stops a stage that has been left does not come again.
+        minutes = range(int(at // _MINUTE + 1) * _MINUTE, int(last) + 1, _MINUTE)
+        return float(minutes[bisect_left(minutes, True, key=lambda minute: self._stage(minute) != stage)])
