@@ -123,3 +123,6 @@ def test_a_low_port_that_wehr_may_not_have_is_told_with_what_it_needs(
     config = parse('web.listen = []\nmilter.listen = ["127.0.0.1:25"]', "test")
     with pytest.raises(StartError, match="cannot be listened on without the capability CAP_NET_BIND_SERVICE"):
         Listeners(config, tmp_path)
+    config = parse('web.listen = []\nmilter.listen = ["127.0.0.1:8893"]', "test")
+    with pytest.raises(StartError, match="cannot be listened on: Permission denied"):  # SELinux, say
+        Listeners(config, tmp_path)

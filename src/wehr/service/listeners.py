@@ -18,6 +18,8 @@ WEB: Final = "web"
 PUBLIC: Final = "web.public"
 """What the pages' sockets are called, beside the doors'."""
 _BACKLOG: Final = 1024
+_LOW: Final = 1024
+"""Ports below are the system's."""
 
 
 class Listeners:
@@ -118,7 +120,7 @@ def _why_not(option: str, address: str, error: OSError) -> str:
     remedy = f"choose another address with {option}"
     if error.errno == errno.EADDRINUSE:
         return f"{address} is taken by another program; stop it, or {remedy}"
-    if error.errno == errno.EACCES:
+    if error.errno == errno.EACCES and split_address(address)[1] < _LOW:
         return f"{address} cannot be listened on without the capability CAP_NET_BIND_SERVICE; {remedy}"
     # create_server adds words of its own, and a name that is not known has no number of the system's.
     known = isinstance(error.errno, int) and error.errno > 0

@@ -326,7 +326,7 @@ class ProxySession:
         if message.over:
             self._message = None
         if message.forged:
-            self._complain("a message held a lone dot between bare CRs or LFs")
+            self._complain("a message held a lone dot that might be taken for its end")
             self._done = True
         return reply
 
