@@ -61,7 +61,7 @@ class Refusals(Struct, frozen=True, gc=False):
     def hour(self, number: int) -> tuple[Window, ...]:
         """The stretches of a clock hour (hours since 1970) in which mail is refused, to the minute.
 
-        There is one at most, unless another stage begins in that hour.
+        There is one at most, unless another stage, a pause or an exemption begins or ends in that hour.
         """
         found = []
         minutes = range(number * HOUR, (number + 1) * HOUR, _MINUTE)
