@@ -154,7 +154,7 @@ def test_exim_is_wired(open_folder: Path) -> None:
         with exim.running(open_folder, prepare=prepare) as mx:
             assert _refused(mx)
         (port,) = (it.rpartition(":")[2] for it in wehr.service.config.line.listen)
-        again, after, elsewhere, deferring, unused = _in_view(
+        again, after, elsewhere, deferring, decoding, unused = _in_view(
             open_folder,
             "exim4-daemon-light",
             f"""
@@ -162,6 +162,7 @@ def test_exim_is_wired(open_folder: Path) -> None:
             doctor --exim {file}
             cp {file} {file}.good; sed -i 's/:{port}}}/:1}}/' {file}; doctor --exim {file}
             sed 's/}}{{3s}}{{}}{{action=accept}}}}/}}{{3s}}}}/' {file}.good > {file}; doctor --exim {file}
+            sed 's/lh_Received:/h_Received:/' {file}.good > {file}; doctor --exim {file}
             sed 's/^acl_smtp_data.*//' {file}.good > {file}; doctor --exim {file}
             """,
         )
@@ -170,6 +171,9 @@ def test_exim_is_wired(open_folder: Path) -> None:
     assert again == _NOTHING_TO_DO
     assert _bad(after) == []
     assert _bad(elsewhere) == ["asks 127.0.0.1:1, where Wehr is not"]
+    assert _bad(decoding) == [
+        "shows Wehr the trace decoded, in which words of strangers may pass for a server's"
+    ]
     assert _bad(deferring) == ["while Wehr is down, mail is deferred: readsocket has no answer of its own"]
     assert _bad(unused) == [
         "does not ask Wehr after DATA: the lines stand in acl_check_data, and acl_smtp_data names none"
