@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from policy_cases import DAY, assessment
@@ -154,23 +155,22 @@ def test_a_ladder_that_takes_anothers_place_brings_its_days_of_throttling_and_bl
     assert policy.turns(assessment(), OPEN, (), turn) == ()
 
 
-def test_a_ladder_that_never_blocks_has_the_blocking_day_of_the_one_that_takes_its_place():
-    """Its throttling, which has begun, keeps its day."""
-    policy = Policy(ladder="mild", ladders=LADDERS, ladder_rules=(rule("urgent", 30),))
-    now, turn = DETECTED + 25 * DAY, utc(2024, 4, 27)
-    found = dates(
-        Ladder("mild", LADDERS["mild"]), OPEN, (), now, turns=policy.turns(assessment(), OPEN, (), now)
-    )
-
-    assert (found.throttle_enabled_date, found.blocking_enabled_date) == (DETECTED + 20 * DAY, turn + 6 * DAY)
+TURN = utc(2024, 4, 27)
 
 
-def test_a_ladder_that_never_refuses_has_the_days_of_the_one_that_takes_its_place():
-    """Counted from that day on."""
-    policy = Policy(ladder="never", ladders=LADDERS, ladder_rules=(rule("urgent", 30),))
-    now, turn = DETECTED + 25 * DAY, utc(2024, 4, 27)
-    found = dates(
-        Ladder("never", LADDERS["never"]), OPEN, (), now, turns=policy.turns(assessment(), OPEN, (), now)
-    )
+@pytest.mark.parametrize(
+    ("name", "throttled", "blocked"),
+    [
+        ("mild", DETECTED + 20 * DAY, TURN + 6 * DAY),  # never blocks; its throttling has begun
+        ("never", TURN + 7 * DAY, TURN + 13 * DAY),  # never refuses
+    ],
+)
+def test_what_a_ladder_never_comes_to_has_the_day_of_the_one_that_takes_its_place(name, throttled, blocked):
+    """Throttling and blocking, each by itself."""
+    policy = Policy(ladder=name, ladders=LADDERS, ladder_rules=(rule("urgent", 30),))
+    now = DETECTED + 25 * DAY
+    turns = policy.turns(assessment(), OPEN, (), now)
+    found = dates(Ladder(name, LADDERS[name]), OPEN, (), now, turns=turns)
 
-    assert (found.throttle_enabled_date, found.blocking_enabled_date) == (turn + 7 * DAY, turn + 13 * DAY)
+    assert turns[0].at == TURN
+    assert (found.throttle_enabled_date, found.blocking_enabled_date) == (throttled, blocked)

@@ -69,8 +69,9 @@ class Dates(Struct, frozen=True):
     """The dates and rates of Microsoft's Get-OnPremServerReportInfo; times are UTC seconds since 1970.
 
     The days on which throttling and blocking begin are nominal, counted from the first detection without
-    regard to pauses; the next stage's day takes account of them, as Microsoft's does: in the one output
-    known, of May 2024, the next stage comes six days later than the nominal days would have it.
+    regard to pauses, unless another ladder takes this one's place before; the next stage's day takes account
+    of them, as Microsoft's does: in the one output known, of May 2024, the next stage comes six days later
+    than the nominal days would have it.
     """
 
     first_detected_date: float
