@@ -30,7 +30,7 @@ from statistics import quantiles
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "support"))
 from door_peers import PEERS, Peer  # noqa: E402
-from postfix import free_port  # noqa: E402
+from ports import free_port  # noqa: E402
 from smtp_peers import NextHop  # noqa: E402
 
 DEAF = 20

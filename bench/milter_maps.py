@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "support"))
 import messages  # noqa: E402
 import postfix  # noqa: E402
-from postfix import free_port  # noqa: E402
+from ports import free_port  # noqa: E402
 
 TARGET = 0.95
 """Throughput with the map, at least so much of Postfix's without any milter."""

@@ -24,7 +24,8 @@ from postfix_peers import Peer, peers
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "support"))
-from postfix import Postfix, free_port  # noqa: E402
+from ports import free_port  # noqa: E402
+from postfix import Postfix  # noqa: E402
 from postfix import running as postfix_running  # noqa: E402
 
 SESSIONS = 5

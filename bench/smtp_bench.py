@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "support"))
 from messages import exchange  # noqa: E402
-from postfix import free_port  # noqa: E402
+from ports import free_port  # noqa: E402
 from running import process  # noqa: E402
 
 MESSAGES = 3000

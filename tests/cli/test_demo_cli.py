@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from fleet_site import NOW, play, site
-from postfix import free_port
+from ports import free_port
 
 from wehr.ledger.listing import Listing
 from wehr.ledger.report import Basis

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from postfix import free_port
+from ports import free_port
 from running import process
 
 

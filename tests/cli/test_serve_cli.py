@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from postfix import free_port
+from ports import free_port
 from running import process
 
 SERVE = [sys.executable, "-m", "wehr", "serve", "--web", ""]

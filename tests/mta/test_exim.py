@@ -15,7 +15,8 @@ import messages
 import postfix
 import pytest
 from listening import on_tcp
-from postfix import Answer, Peer, free_port
+from ports import free_port
+from postfix import Answer, Peer
 from recording_gate import RecordingGate
 from running import Receiver, receiver
 

@@ -9,7 +9,8 @@ import haraka
 import messages
 import postfix
 import pytest
-from postfix import Answer, Peer, free_port
+from ports import free_port
+from postfix import Answer, Peer
 from running import Receiver, receiver
 
 pytestmark = [pytest.mark.mta, pytest.mark.xdist_group("mta")]

@@ -11,7 +11,8 @@ from pathlib import Path
 import messages
 import postfix
 import pytest
-from postfix import Peer, Postfix, free_port
+from ports import free_port
+from postfix import Peer, Postfix
 from running import Receiver, receiver
 
 pytestmark = [pytest.mark.mta, pytest.mark.xdist_group("mta")]

@@ -15,7 +15,7 @@ import postfix
 import pytest
 import sendmail
 from listening import on_tcp, on_unix
-from postfix import free_port
+from ports import free_port
 from recording_gate import RecordingGate
 from running import until
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import messages
 import postfix
 import pytest
+from ports import free_port
 from postfix import Peer
 from running import process
 
@@ -50,5 +51,5 @@ def test_mail_flows_when_wehr_goes_in_the_middle_of_a_session(
 
 def test_mail_flows_when_wehr_was_never_started(open_folder: Path) -> None:
     """Nobody listens on the milter's port."""
-    with postfix.running(open_folder / "postfix", f"inet:127.0.0.1:{postfix.free_port()}") as mx:
+    with postfix.running(open_folder / "postfix", f"inet:127.0.0.1:{free_port()}") as mx:
         assert postfix.send(mx, PEER, MESSAGE).code == 250

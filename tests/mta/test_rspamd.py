@@ -13,7 +13,8 @@ import messages
 import postfix
 import pytest
 import rspamd
-from postfix import Answer, Peer, free_port
+from ports import free_port
+from postfix import Answer, Peer
 from running import Receiver, receiver
 
 pytestmark = [pytest.mark.mta, pytest.mark.xdist_group("mta")]

@@ -15,7 +15,8 @@ import opensmtpd
 import postfix
 import pytest
 import sendmail
-from postfix import Peer, Server, free_port
+from ports import free_port
+from postfix import Peer, Server
 from running import Receiver, receiver
 
 from wehr.ledger import open_store

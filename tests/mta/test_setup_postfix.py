@@ -10,6 +10,7 @@ from pathlib import Path
 import messages
 import postfix
 import pytest
+from ports import free_port
 from postfix import Peer, Postfix
 from running import Receiver, receiver
 
@@ -139,9 +140,9 @@ def test_an_override_for_strangers_in_master_cf_is_wired_too(mx: Postfix, wehr: 
     service = f"{mx.host}:{mx.port} inet n - n - - smtpd\n"
     assert service in text
     more = (
-        f"0.0.0.0:{postfix.free_port()} inet n - n - - smtpd\n  -o smtpd_milters=inet:127.0.0.1:8891\n"
+        f"0.0.0.0:{free_port()} inet n - n - - smtpd\n  -o smtpd_milters=inet:127.0.0.1:8891\n"
         "submission inet n - n - - smtpd\n  -o smtpd_milters=inet:127.0.0.1:8891\n"
-        f"127.0.0.1:{postfix.free_port()} inet n - n - - smtpd\n  -o smtpd_milters=\n"
+        f"127.0.0.1:{free_port()} inet n - n - - smtpd\n  -o smtpd_milters=\n"
     )
     master.write_text(text.replace(service, service + more))
     assert len(_doctor(wehr, mx)[1]) == 2  # main.cf's list, and that of 0.0.0.0
@@ -167,7 +168,7 @@ def _broken(wehr: Receiver) -> Sequence[tuple[str, str, str]]:
         (f"{{ {good}, default_action=accept }}", "a hung Wehr holds up each message", "odd"),
         (f"{good}, {{ {wehr.milter_socket}, default_action=accept }}", "asks Wehr 2 times", "wrong"),
         (
-            f"inet:127.0.0.1:{postfix.free_port()}",
+            f"inet:127.0.0.1:{free_port()}",
             "is not wired to Wehr: smtpd_milters names 127.0.0.1:",
             "wrong",
         ),
@@ -253,7 +254,7 @@ def test_an_smtpd_behind_the_smtp_proxy_need_not_ask(mx: Postfix, wehr: Receiver
     """Its mail is judged already; one that strangers reach as well has to."""
     config = wehr.folder.parent / "wehr.toml"
     text = config.read_text()
-    open_proxy = text.replace("[smtp]\nlisten = []", f'[smtp]\nlisten = ["127.0.0.1:{postfix.free_port()}"]')
+    open_proxy = text.replace("[smtp]\nlisten = []", f'[smtp]\nlisten = ["127.0.0.1:{free_port()}"]')
     config.write_text(open_proxy.replace('next_hop = ""', f'next_hop = "127.0.0.1:{mx.port}"'))
     about = f"127.0.0.1:{mx.port}/inet takes mail from Wehr's SMTP proxy"
 
@@ -263,7 +264,7 @@ def test_an_smtpd_behind_the_smtp_proxy_need_not_ask(mx: Postfix, wehr: Receiver
     assert "wrong" not in found.values()
 
     master = mx.folder / "etc" / "master.cf"
-    master.write_text(f"{master.read_text()}127.0.0.1:{postfix.free_port()} inet n - n - - smtpd\n")
+    master.write_text(f"{master.read_text()}127.0.0.1:{free_port()} inet n - n - - smtpd\n")
     assert any("is not wired to Wehr" in it["text"] for it in _doctor(wehr, mx)[1])
 
 
@@ -360,7 +361,7 @@ def test_what_setup_has_no_change_for_is_said(mx: Postfix, wehr: Receiver) -> No
     _setup(wehr, mx, "--write")
     master = mx.folder / "etc" / "master.cf"
     service = f"{mx.host}:{mx.port} inet n - n - - smtpd\n"
-    public = f"0.0.0.0:{postfix.free_port()} inet n - n - - smtpd\n  -o receive_override_options=no_milters\n"
+    public = f"0.0.0.0:{free_port()} inet n - n - - smtpd\n  -o receive_override_options=no_milters\n"
     master.write_text(master.read_text().replace(service, service + public))
 
     code, (finding,) = _doctor(wehr, mx)

@@ -13,7 +13,8 @@ import messages
 import opensmtpd
 import postfix
 import pytest
-from postfix import Postfix, free_port
+from ports import free_port
+from postfix import Postfix
 from recording_gate import RecordingGate
 from running import Receiver, receiver, until
 from smtp_stand import certificates, door, trusting

@@ -11,7 +11,7 @@ import httpx2
 import messages
 import pytest
 from notice_stories import DAY, START, Mailbox, carry, hook, mailbox, seen
-from postfix import free_port
+from ports import free_port
 from running import Receiver, receiver, until
 
 from wehr.doors.milter import MilterClient

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from postfix import free_port
+from ports import free_port
 from running import Receiver, receiver
 
 from wehr.doors.probe import REPLY, is_probe, trace

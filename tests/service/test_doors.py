@@ -9,7 +9,7 @@ from pathlib import Path
 import http_asking
 import pytest
 from http_asking import post
-from postfix import free_port
+from ports import free_port
 from running import configuration, process, receiver, until
 
 from wehr.doors.door import Door

@@ -12,7 +12,7 @@ from pathlib import Path
 import messages
 import pytest
 from beside import FETCHED
-from postfix import free_port
+from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 from running import Receiver, receiver, until
 

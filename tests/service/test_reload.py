@@ -12,7 +12,7 @@ from threading import Event
 import messages
 import pytest
 from msgspec.structs import replace
-from postfix import free_port
+from ports import free_port
 from running import configuration, process, receiver
 
 from wehr.catalogue import Catalogue

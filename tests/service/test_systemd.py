@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postfix import free_port
+from ports import free_port
 from running import workers_of
 
 from wehr.service import systemd

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import beside
-from postfix import free_port
+from ports import free_port
 
 RECIPE = Path(__file__).resolve().parent.parent.parent / "docs" / "exim.md"
 

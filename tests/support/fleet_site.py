@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from browsing import PASSWORD, account
 from playwright.sync_api import Page
-from postfix import free_port
+from ports import free_port
 from running import Receiver, receiver
 
 from wehr.ledger import Store, open_store

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import beside
 import pytest
-from postfix import free_port
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECIPE = ROOT / "docs" / "recipes" / "haraka" / "wehr.js"

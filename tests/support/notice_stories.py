@@ -14,7 +14,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from postfix import free_port
+from ports import free_port
 
 from wehr.catalogue import load
 from wehr.catalogue.types import MissingUpdate, Release, Vulnerability

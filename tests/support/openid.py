@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlsplit
 import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
-from postfix import free_port
+from ports import free_port
 from running import until
 
 CLIENT, SECRET = "wehr", "a secret: with %20 & more"

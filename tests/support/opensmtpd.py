@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import beside
-from postfix import free_port
+from ports import free_port
 
 _FILTER = """\
 proc wehr "{program}" user root group root

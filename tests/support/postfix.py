@@ -2,10 +2,8 @@
 
 import contextlib
 import os
-import secrets
 import shutil
 import smtplib
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from ports import free_port
 
 _MASTER = """\
 {host}:{port} inet n - n - - smtpd
@@ -50,16 +49,6 @@ _MAIN = {
     "smtpd_client_connection_count_limit": "0",
     "inet_protocols": "ipv4",
 }
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody listens on now; below those that the system takes for outgoing connections."""
-    for _ in range(100):
-        port = 10_000 + secrets.randbelow(22_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return port
-    raise RuntimeError("no port is free")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from postfix import free_port
+from ports import free_port
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",

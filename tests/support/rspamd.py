@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import beside
-from postfix import free_port
+from ports import free_port
 
 RECIPE = Path(__file__).resolve().parent.parent.parent / "docs" / "recipes" / "rspamd" / "wehr.lua"
 

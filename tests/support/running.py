@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from postfix import free_port
+from ports import free_port
 
 from wehr.service.clock import SetClock
 from wehr.service.config import Config, parse

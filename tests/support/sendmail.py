@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import beside
-from postfix import free_port
+from ports import free_port
 
 # Mail is only queued (mode q, and no queue run), and no name is looked up in the DNS.
 _MC = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from postfix import free_port
+from ports import free_port
 from running import receiver
 
 from wehr.service.config import ConfigError, parse

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from postfix import free_port
+from ports import free_port
 from running import process, receiver, until
 
 from wehr.ledger import open_store

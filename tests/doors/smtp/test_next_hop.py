@@ -5,7 +5,7 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
-from postfix import free_port
+from ports import free_port
 from running import receiver
 from smtp_stand import EHLO, TRACE, Client, NextHop, Stand, stand
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import messages
 import pytest
-from postfix import free_port
+from ports import free_port
 from running import process, receiver
 
 from wehr.service.clock import system_clock
