@@ -67,6 +67,7 @@ else
 fi
 have_server || install postgresql PostgreSQL
 have chromium || install chromium Chromium
+have mandoc || install mandoc mandoc
 for package in sendmail-bin exim4-daemon-light opensmtpd rspamd prometheus "$@"; do
   fetch "$package"
 done
