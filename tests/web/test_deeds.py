@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,17 @@ def test_an_exemption_without_an_end_says_so(tmp_path: Path) -> None:
         assert "until somebody ends the exemption" in said(it.look("exempt", ref=it.ref))
         it.do("exempt", ref=it.ref)
         assert "exempt already" in said(it.look("exempt", ref=it.ref, until="2024-12-24"))
+
+
+def test_an_exemption_holds_from_the_moment_it_is_made(tmp_path: Path) -> None:
+    """At a fraction of a second, too, that no date and time can tell."""
+    times = (at(35) + part / 7 for part in range(1, 7))
+    time = next(it for it in times if datetime.fromtimestamp(it, UTC).timestamp() > it)
+    with world(tmp_path) as it:
+        it.source.time = time
+        shown = it.look("exempt", ref=it.ref)
+        assert "It stays in stage 2, and meanwhile nothing of it is delayed or refused" in said(shown)
+        assert it.confirm(shown).status_code == 303
 
 
 def test_what_is_only_reported_is_not_said_to_be_refused(tmp_path: Path) -> None:

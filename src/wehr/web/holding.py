@@ -177,9 +177,9 @@ async def exempt(visit: Visit, once: str) -> Plan:
         lasts = old.until is None or (until is not None and old.until.timestamp() >= until)
         if lasts and exemption_stops((old,), key, row.state.client_ip, row.client_name):
             raise Impossible(N_("It is exempt already, for as long or longer."), status=409)
-    new = Exemption(
-        moment(now), "-", None if until is None else moment(until), key.name, key.network, "", key.tenant
-    )
+    # From the second on that has begun: a time to the microsecond may be rounded to after now.
+    start, end = moment(int(now)), None if until is None else moment(until)
+    new = Exemption(start, "-", end, key.name, key.network, "", key.tenant)
     text = N_("%(server)s in the network %(network)s (tenant %(tenant)s) is left alone until %(end)s.")
     values: dict[str, Value] = {"server": key.name, "network": key.network, "tenant": key.tenant}
     if until is None:
@@ -188,7 +188,7 @@ async def exempt(visit: Visit, once: str) -> Plan:
             "ends the exemption."
         )
     else:
-        values["end"] = moment(until)
+        values["end"] = end
     then = replace(scene, exemptions={**scene.exemptions, once: new})
     return Plan(
         N_("Exempt"),
