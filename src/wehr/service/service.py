@@ -74,7 +74,6 @@ class Service:
         self.node = Node(config, folder, self.clock, worker, self.memory)
         self._sockets = sockets
         self._worker = worker
-        self._warn = RateLimited(clock, log.warning)
         self._error = RateLimited(clock, log.error)
         self._closing = AsyncExitStack()
         self._reloading = asyncio.Lock()
@@ -216,7 +215,7 @@ class Service:
             sockets, self.addresses = listeners.sockets, listeners.addresses
             self.pages = listeners.pages
         self.doors = await open_doors(
-            *(self.config, self.gate, sockets, self._warn_of, self._closing),
+            *(self.config, self.gate, sockets, _tell_of_door, self._closing),
             trial=self.trial,
             clock=self.clock,
             folder=self.folder.path,
@@ -262,9 +261,6 @@ class Service:
         """What this worker and its fellows count."""
         return self._metrics.families()
 
-    def _warn_of(self, event: str, text: str) -> None:
-        self._warn(event, detail=text)
-
 
 def _fixed(config: Config, name: str) -> object:
     """What of a table is read at the start only: all of it, but for how long rows are kept."""
@@ -285,6 +281,11 @@ def reporting(policy: Policy) -> Policy:
         tenants=tuple(replace(it, mode=mild(it.mode)) for it in policy.tenants),
         connectors=tuple(replace(it, mode=mild(it.mode)) for it in policy.connectors),
     )
+
+
+def _tell_of_door(event: str, text: str) -> None:
+    """The log line of what a door has to say; the door itself sees that there are not too many."""
+    log.warning(event, detail=text)
 
 
 def _tell(entry: Entry) -> None:
