@@ -1,6 +1,7 @@
 """Opening a SQLite store: private, never overwriting what it cannot read."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,16 @@ def test_reading_goes_on_while_another_writes(path: Path) -> None:
         assert store.servers() == []
         assert store.changes(0).servers == ()
         other.close()
+
+
+def test_who_opens_a_ready_store_waits_for_no_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report can be made while a node carries in what it has seen, however long that takes."""
+    monkeypatch.setattr("wehr.ledger.opening._BUSY_MS", 10)
+    open_store(url(path)).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with open_store(url(path), create=False) as store:
+            assert store.servers() == []
 
 
 def test_a_place_where_no_file_can_be_is_named(tmp_path: Path) -> None:

@@ -53,8 +53,13 @@ def open_engine(url: str, *, create: bool = True) -> Engine:
         raise LedgerError(f"{where.get_backend_name()!r} is no engine for a store; use sqlite or postgresql")
     name = where.render_as_string(hide_password=True) if where.host else str(where.database)
     try:
-        with translated(name), engine.begin() as connection:
-            _prepare(connection, name, create=create)
+        with translated(name):
+            # Whoever only opens it waits for no writer.
+            with engine.connect().execution_options(wehr_writes=False) as connection:
+                ready = _revision(connection, name) == REVISION
+            if not ready:
+                with engine.begin() as connection:
+                    _prepare(connection, name, create=create)
     except BaseException:
         engine.dispose()
         raise
@@ -144,22 +149,28 @@ def _look_at(path: Path, *, create: bool) -> None:
         )
 
 
-def _prepare(connection: Connection, name: str, *, create: bool) -> None:
-    if connection.dialect.name == "postgresql":
-        # Workers that start together migrate one after the other.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPLICATION})
+def _revision(connection: Connection, name: str) -> str | None:
+    """Which tables it has; None: none yet."""
     tables = set(inspect(connection).get_table_names())
     revision = None
     if "alembic_version" in tables:
         revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     elif tables & set(metadata.tables):
         raise StoreUnreadable(f"{name}: holds tables that are not Wehr's; {_REMEDY}")
-    if revision == REVISION:
-        return
     if revision is not None and revision not in _KNOWN:
         raise StoreNewer(
             f"{name}: was written by a newer Wehr ({revision}); install that one again, or restore a backup"
         )
+    return revision
+
+
+def _prepare(connection: Connection, name: str, *, create: bool) -> None:
+    if connection.dialect.name == "postgresql":
+        # Workers that start together migrate one after the other.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPLICATION})
+    revision = _revision(connection, name)  # another may have been first
+    if revision == REVISION:
+        return
     if revision is None and not create:
         raise StoreUnreadable(f"{name}: holds no store; name another, or start Wehr once to make it")
     _migrate(connection)
