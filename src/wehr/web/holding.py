@@ -188,7 +188,7 @@ async def exempt(visit: Visit, once: str) -> Plan:
             "ends the exemption."
         )
     else:
-        values["end"] = end
+        values["end"] = moment(until)
     then = replace(scene, exemptions={**scene.exemptions, once: new})
     return Plan(
         N_("Exempt"),

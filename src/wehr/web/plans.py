@@ -57,7 +57,7 @@ class WhatIf(Struct, frozen=True):
     milder: int
     days: int
     messages: int
-    """Messages of the last seven days that came from these servers."""
+    """Messages that came from these servers on the last seven UTC days, today among them."""
     looked_at: int
     left_out: int
 
@@ -91,7 +91,7 @@ def _played(rows: Sequence[ServerRow], basis: Basis, planned: Policy) -> tuple[l
 
 
 def _lately(store: Store, found: Sequence[Touched], now: float) -> int:
-    sums = store.sums(refs=[it.reference for it in found], since_day=int(now // DAY) - _WEEK)
+    sums = store.sums(refs=[it.reference for it in found], since_day=int(now // DAY) - _WEEK + 1)
     return sum(it.messages for it in sums)
 
 
