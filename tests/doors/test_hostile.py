@@ -8,14 +8,22 @@ import struct
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
 from door_peers import PEERS, Peer
 from listening import on_tcp, on_unix
+from msgspec.structs import replace as changed
 from recording_gate import RecordingGate
+from smtp_peers import proxy
+from smtp_stand import certificates
 
 from wehr.doors.door import Door
+from wehr.doors.smtp import Certificate, SmtpServer
+from wehr.doors.smtp.names import NO_NAME, HostName
 from wehr.doors.types import DoorSession, Event, Limits
 from wehr.service.door_settings import Smtp
 from wehr.service.doors import DOORS
@@ -383,6 +391,53 @@ def test_strangers_that_say_nothing_shut_nobody_out(patient: Peer, silent: bool)
     assert set(play(patient, scene, Limits(connections=STRANGERS)).said) == {Event.OVERLOAD}
 
 
+def test_strangers_that_do_not_go_on_with_tls_shut_nobody_out() -> None:
+    """A handshake may take 30 seconds at a door that is not full. In it they hear nothing in the clear."""
+    ours = Certificate(certificates() / "server.pem", certificates() / "server.key")
+    peer = replace(PEERS["smtp"], kind=partial(SmtpServer, proxy=changed(proxy(), certificate=ours)))
+
+    async def scene(stand: Stand) -> None:
+        slow_down()
+        await stand.come(CROWD, saying=b"EHLO client.example.com\r\nSTARTTLS\r\n")
+        for sock in stand.crowd:
+            await until(partial(_says, sock, b"220 2.0.0 "))
+            sock.send(b"\x16\x03\x01")
+        await settled()
+        assert not await stand.served()
+        pass_time(1.1)
+        for _ in range(3):
+            assert await stand.served()
+        assert (stand.door.counters.overloads, len(stand.door.open)) == (2, CROWD - 1)
+        assert set(stand.said) == {Event.OVERLOAD}
+        assert not any(_all_of(sock) for sock in stand.crowd)
+
+    play(peer, scene, Limits(connections=CROWD))
+
+
+def test_strangers_whose_dns_is_slow_shut_nobody_out() -> None:
+    """They are waited for before the greeting, and no longer than after it."""
+    calls = count()
+
+    async def look_up(_: str) -> HostName:
+        if next(calls) < CROWD:
+            await asyncio.Event().wait()
+        return NO_NAME
+
+    peer = replace(PEERS["smtp"], kind=partial(SmtpServer, proxy=changed(proxy(), look_up=look_up)))
+
+    async def scene(stand: Stand) -> None:
+        slow_down()
+        await stand.come(CROWD)
+        assert not await stand.served()
+        pass_time(1.1)
+        for _ in range(3):
+            assert await stand.served()
+        assert (stand.door.counters.overloads, len(stand.door.open)) == (2, CROWD - 1)
+        assert sum(b"421 4.3.2 " in _all_of(sock) for sock in stand.crowd) == 1
+
+    assert set(play(peer, scene, Limits(connections=CROWD)).said) == {Event.OVERLOAD}
+
+
 def test_strangers_that_do_not_go_on_with_a_message_shut_nobody_out(patient: Peer) -> None:
     """At the default limit: they have a little longer, for the message would have to come again."""
 
@@ -450,6 +505,10 @@ def _all_of(sock: socket.socket) -> bytes:
     with suppress(BlockingIOError):
         return sock.recv(65_536)
     return b""
+
+
+def _says(sock: socket.socket, word: bytes) -> bool:
+    return word in _all_of(sock)
 
 
 def test_a_client_that_never_reads_waits_and_is_given_up(patient: Peer, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Patience:
         self._late = 0.0
 
     async def for_command(self, line: Awaitable[_T]) -> _T:
-        """Wait for a command."""
+        """Wait for a command, or for what else a stranger may put off: its TLS handshake, its name's DNS."""
         return await self._wait(line, self.times.command)
 
     async def for_reader(self, drained: Awaitable[_T]) -> _T:

@@ -111,7 +111,7 @@ class ProxySession:
         host = proxy.host().encode()
         try:
             if self._client.address:
-                name = await proxy.look_up(self._client.address)
+                name = await self.patience.for_command(proxy.look_up(self._client.address))
                 self._client = msgspec.structs.replace(self._client, name=name)
             self._next, greeting = await open_next_hop(proxy, self._client)
             self._stream.write(greeting.raw)
@@ -278,7 +278,7 @@ class ProxySession:
         stream.pause()
         stream.write(b"220 2.0.0 Ready to start TLS\r\n")
         try:
-            await stream.start_tls(certificate.context(), serve=True)
+            await self.patience.for_command(stream.start_tls(certificate.context(), serve=True))
         except Gone as error:
             self._complain(str(error))
             raise
