@@ -13,15 +13,26 @@ from wehr.web.access.accounts import Accounts
 from wehr.web.access.tokens import Scope, Tokens
 from wehr.web.visit import Role
 
+CONFIG = """
+[[policy.tenants]]
+name = "school"
+
+[[policy.tenants]]
+name = "münchen & co"
+"""
+
 
 def run(folder: Path, *arguments: str) -> Result:
-    """A command on the store of a folder."""
-    return CliRunner(env={"COLUMNS": "200"}).invoke(main, [*arguments, "--state", str(folder)])
+    """A command on the store and by the configuration of a folder, if it has one."""
+    file = folder / "wehr.toml"
+    given = ["--config", str(file)] if file.exists() else []
+    return CliRunner(env={"COLUMNS": "200"}).invoke(main, [*arguments, "--state", str(folder), *given])
 
 
 @pytest.fixture(name="state")
 def _state(tmp_path: Path) -> Path:
-    """A folder with an empty store."""
+    """A folder with an empty store, and a configuration with two tenants."""
+    (tmp_path / "wehr.toml").write_text(CONFIG, encoding="utf-8")
     assert run(tmp_path, "store", "migrate").exit_code == 0
     return tmp_path
 
@@ -73,7 +84,16 @@ def test_a_user_is_added_invited_listed_changed_and_shut(state: Path) -> None:
         (("user", "disable", "nobody"), "there is no account 'nobody'"),
         (("user", "add", "olga", "--role", "tenant-operator"), "a tenant operator needs tenants"),
         (("user", "add", "wehr"), "'wehr' is taken"),
-        (("token", "create", "ci", "--scope", "admin", "--tenant", "a"), "cannot be bound to tenants"),
+        (("token", "create", "ci", "--scope", "admin", "--tenant", "school"), "cannot be bound to tenants"),
+        (
+            ("token", "create", "ci", "--tenant", "scool"),
+            "no tenant is called 'scool'; there are default, school, münchen & co",
+        ),
+        (("token", "create", "ci", "--tenant", ""), "no tenant is called ''"),
+        (
+            ("user", "add", "olga", "--role", "tenant-operator", "--tenant", "scool"),
+            "no tenant is called 'scool'; there are default, school, münchen & co",
+        ),
         (("token", "revoke", "none"), "there is no token 'none'"),
     ],
 )
@@ -86,6 +106,25 @@ def test_what_cannot_be_is_one_line_and_exit_code_2(
     assert result.exit_code == 2
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_tenant_that_is_gone_is_kept_or_dropped_and_given_to_nobody_else(state: Path) -> None:
+    """Whoever has it can be changed otherwise, and be rid of it; once it is dropped it does not come back."""
+    operator = ("--role", "tenant-operator", "--tenant", "school")
+    assert run(state, "user", "add", "olga", *operator).exit_code == 0
+    assert run(state, "user", "add", "otto").exit_code == 0
+    (state / "wehr.toml").write_text(CONFIG.replace("school", "city"), encoding="utf-8")
+
+    both = ("tenant-operator", "--tenant", "school", "--tenant", "münchen & co")
+    assert run(state, "user", "role", "olga", *both).exit_code == 0
+    refused = run(state, "user", "role", "otto", *both)
+    assert "no tenant is called 'school'; there are default, city, münchen & co" in refused.stderr
+    assert run(state, "user", "invite", "olga").exit_code == 0
+    found = json.loads(run(state, "user", "list", "--json").stdout)
+    assert {it["name"]: it["tenants"] for it in found} == {"olga": ["münchen & co", "school"], "otto": []}
+    assert "münchen & co, school" in run(state, "user", "list").stdout
+    assert run(state, "user", "role", "olga", "tenant-operator", "--tenant", "city").exit_code == 0
+    assert run(state, "user", "role", "olga", *both).exit_code == 2
 
 
 def test_a_token_is_shown_once_listed_and_revoked(state: Path) -> None:

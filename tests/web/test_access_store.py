@@ -35,7 +35,7 @@ def _store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def test_an_account_from_its_invitation_to_its_end(store: Store) -> None:
     """In any case of letters, beyond ASCII too as it was written."""
     accounts = Accounts(store)
-    made = accounts.add("Ärztin", Role.TENANT_OPERATOR, ["school", " city "], by="root", now=NOW)
+    made = accounts.add("Ärztin", Role.TENANT_OPERATOR, ["school", "city", " "], by="root", now=NOW)
     secret = accounts.invite(made.name, made.role, made.tenants, by="root", now=NOW)
     accounts.accept(secret, "", "hash", NOW)
     accounts.disable("Ärztin", by="root", now=NOW)

@@ -442,6 +442,9 @@ def test_nobody_is_invited_under_a_name_that_no_account_can_have(world: World, n
         ("/invitations", {"account": "olga", "role": "tenant-operator"}),
         ("/tokens", {"name": "a\u202eb"}),
         ("/tokens", {"name": "ci", "scope": "admin", "tenants": ["city"]}),
+        ("/tokens", {"name": "ci", "tenants": ["city", "scool"]}),
+        ("/tokens", {"name": "ci", "tenants": [""]}),
+        ("/invitations", {"account": "olga", "role": "tenant-operator", "tenants": ["scool"]}),
     ],
 )
 def test_what_can_be_of_no_account_or_token_does_not_fit(
@@ -449,6 +452,21 @@ def test_what_can_be_of_no_account_or_token_does_not_fit(
 ) -> None:
     """422, for nothing that is there has to do with it."""
     assert world.ask(path, Scope.ADMIN, json=asked).status_code == 422
+
+
+def test_a_tenant_that_is_gone_is_kept_or_dropped_and_given_to_nobody(world: World) -> None:
+    """By whoever has it; the answer names those that there are."""
+    account(world.store, "olga", Role.TENANT_OPERATOR, ("gone",), now=NOW)
+
+    def change(*tenants: str) -> Any:
+        body = {"role": "tenant-operator", "tenants": tenants}
+        return world.ask("/accounts/olga", Scope.ADMIN, method="PUT", json=body)
+
+    assert change("gone", "city").json()["tenants"] == ["city", "gone"]
+    assert change("city").json()["tenants"] == ["city"]
+    refused = change("gone", "city")
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "no tenant is called 'gone'; there are default, school, city"
 
 
 def test_while_the_store_is_away_programs_are_told_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

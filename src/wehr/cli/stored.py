@@ -20,7 +20,7 @@ from wehr.ledger.report import Basis, ReportRow, report
 from wehr.ledger.rows import ServerRow
 from wehr.policy import Holds
 from wehr.policy.laddering import facts
-from wehr.policy.scope import DEFAULT_TENANT
+from wehr.policy.scope import tenant_names
 from wehr.service.advice import Seen
 from wehr.service.config import Config
 from wehr.service.state_folder import default_state
@@ -82,7 +82,7 @@ ending_why_option = click.option("--why", "--reason", "why", default="", help="T
 
 def checked_tenant(stored: Stored, name: str) -> str:
     """The same name, if there is such a tenant: what is asked for another would do nothing."""
-    names = (DEFAULT_TENANT, *(tenant.name for tenant in stored.config.policy.tenants))
+    names = tenant_names(stored.config.policy.tenants)
     if name not in names:
         raise BadUse(f"no tenant is called {name!r}; there are {', '.join(names)}")
     return name

@@ -9,6 +9,7 @@ from wehr.cli.output import print_json, print_table
 from wehr.cli.stored import actor_option, store_options
 from wehr.cli.times import iso
 from wehr.cli.user import json_option, opened_store
+from wehr.policy.scope import tenant_names
 from wehr.service.clock import system_clock
 from wehr.web.access.tokens import LONGEST_DAYS, Scope, Token, Tokens
 
@@ -45,8 +46,9 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a token and print it. It is not shown again: only a hash of it is kept."""
-    with opened_store(file, state) as (store, _):
-        token, text = Tokens(store).create(name, Scope(scope), tenants, days=days, by=by, now=system_clock())
+    with opened_store(file, state) as (store, config):
+        known = Tokens(store, tenant_names(config.policy.tenants))
+        token, text = known.create(name, Scope(scope), tenants, days=days, by=by, now=system_clock())
     if as_json:
         print_json({**_plain(token), "token": text})
     else:
@@ -77,7 +79,7 @@ def list_tokens(file: Path | None, state: Path | None, as_json: bool) -> None:
                     it.id,
                     it.name,
                     it.scope,
-                    " ".join(it.tenants) or "all",
+                    ", ".join(it.tenants) or "all",
                     it.by,
                     iso(it.expires) if it.valid(now) else "revoked" if it.revoked else "over",
                     iso(it.used or None),

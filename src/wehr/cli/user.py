@@ -11,6 +11,7 @@ from wehr.cli.output import BadUse, print_json, print_table
 from wehr.cli.stored import actor_option, store_options
 from wehr.cli.times import iso
 from wehr.ledger import LedgerError, Store, open_store
+from wehr.policy.scope import tenant_names
 from wehr.service.clock import system_clock
 from wehr.service.config import Config
 from wehr.service.state_folder import default_state
@@ -71,7 +72,7 @@ def add(
     """Add an account, and print the one-time link by which its owner sets the password."""
     now = system_clock()
     with opened_store(file, state) as (store, config):
-        accounts = Accounts(store)
+        accounts = Accounts(store, tenant_names(config.policy.tenants))
         account = accounts.add(name, Role(role), tenants, by=by, now=now)
         secret = accounts.invite(account.name, account.role, tenants, by=by, now=now, hours=hours)
     _print_link(config, secret, hours, as_json=as_json)
@@ -112,7 +113,7 @@ def list_users(file: Path | None, state: Path | None, as_json: bool) -> None:
         print_table(
             "",
             columns,
-            ((it.name, it.role, " ".join(it.tenants), _state(it), iso(it.created)) for it in found),
+            ((it.name, it.role, ", ".join(it.tenants), _state(it), iso(it.created)) for it in found),
         )
 
 
@@ -126,8 +127,9 @@ def set_role(
     name: str, role: str, tenants: tuple[str, ...], by: str, file: Path | None, state: Path | None
 ) -> None:
     """Give an account another role, at once."""
-    with opened_store(file, state) as (store, _):
-        account = Accounts(store).change(name, Role(role), tenants, by=by, now=system_clock())
+    with opened_store(file, state) as (store, config):
+        accounts = Accounts(store, tenant_names(config.policy.tenants))
+        account = accounts.change(name, Role(role), tenants, by=by, now=system_clock())
     click.echo(f"{account.name} is {account.role}.")
 
 

@@ -37,6 +37,11 @@ class Tenant(Struct, frozen=True, forbid_unknown_fields=True):
             spellings(domain)
 
 
+def tenant_names(tenants: Iterable[Tenant]) -> tuple[str, ...]:
+    """The tenants there are, each once: the default one first, for it is there unconfigured, too."""
+    return tuple(dict.fromkeys((DEFAULT_TENANT, *(tenant.name for tenant in tenants))))
+
+
 class Connector(Struct, frozen=True, forbid_unknown_fields=True):
     """A way in for known clients. It fits a client that meets each kind of condition that it names."""
 

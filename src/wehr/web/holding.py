@@ -17,7 +17,7 @@ from wehr.policy import Holds, ServerKey
 from wehr.policy import pauses as pausing
 from wehr.policy.pauses import Pause, QuotaExceeded, used
 from wehr.policy.phrases import Phrase, Value
-from wehr.policy.scope import DEFAULT_TENANT, Exemption, exemption_stops
+from wehr.policy.scope import Exemption, exemption_stops, tenant_names
 from wehr.web.deed import DONE_ALREADY, Impossible, Plan
 from wehr.web.effects import effect, moment
 from wehr.web.languages import N_
@@ -40,7 +40,7 @@ class Scene(Struct, frozen=True):
 
 def tenants_of(visit: Visit) -> list[str]:
     """The tenants that are the visitor's to touch."""
-    every = (DEFAULT_TENANT, *(it.name for it in visit.house.present.policy.tenants))
+    every = tenant_names(visit.house.present.policy.tenants)
     return [name for name in every if visit.visitor.sees(name)]
 
 

@@ -3,7 +3,7 @@
 Any of them may raise what the store's methods raise.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -67,10 +67,17 @@ class Invitation(Struct, frozen=True):
 
 
 class Accounts:
-    """The accounts in an open store."""
+    """The accounts in an open store.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: open.
+        tenants: those there are, as the policy knows them: no other is given to anybody, though who has one
+            that is gone may keep it. None: any is, as where the configuration itself gives them.
+    """
+
+    def __init__(self, store: Store, tenants: Collection[str] | None = None) -> None:
         self._store = store
+        self._tenants = tenants
 
     def every(self) -> list[Account]:
         """All accounts by name."""
@@ -87,9 +94,10 @@ class Accounts:
         """Add an account, which is of no use until its invitation is taken.
 
         Raises:
-            AccountError: the name is taken or cannot be one, or the tenants do not fit the role.
+            AccountError: the name is taken or cannot be one, or the tenants do not fit the role or are none.
         """
-        account = Account(checked_name(name), role, checked_tenants(role, tenants), False, now)
+        given = checked_tenants(role, known_tenants(tenants, self._tenants))
+        account = Account(checked_name(name), role, given, False, now)
         with self._store.writing() as connection:
             if _get(connection, name):
                 raise AccountError(N_("there is an account %(name)s already"), name=repr(name))
@@ -101,11 +109,13 @@ class Accounts:
         """Give an account another role; its sessions go on with it.
 
         Raises:
-            AccountError: there is no such account, or the last administrator would be gone.
+            AccountError: there is no such account, the last administrator would be gone, or the tenants do
+                not fit the role or are none.
         """
         with self._store.writing() as connection:
             old = _existing(connection, name)
-            new = msgspec.structs.replace(old, role=role, tenants=checked_tenants(role, tenants))
+            given = checked_tenants(role, known_tenants(tenants, self._tenants, old.tenants))
+            new = msgspec.structs.replace(old, role=role, tenants=given)
             _put(connection, new)
             _keep_one(connection, old)
             write_events(connection, [_event(now, "account-changed", name, by, new)])
@@ -162,7 +172,7 @@ class Accounts:
         Earlier invitations for the same account are void. Of an account that is there the role stays.
 
         Raises:
-            Unfit: the name cannot be one, or the tenants do not fit the role.
+            Unfit: the name cannot be one, or the tenants do not fit the role or are none.
         """
         account = checked_name(account) if account.strip() else ""
         secret = marked_secret(self._store.secret)
@@ -170,7 +180,8 @@ class Accounts:
             known = _get(connection, account) if account else None
             if known:
                 account, role, tenants = known.name, known.role, known.tenants
-            tenants = checked_tenants(role, tenants)
+            held = known.tenants if known else ()
+            tenants = checked_tenants(role, known_tenants(tenants, self._tenants, held))
             connection.execute(
                 delete(invitations).where((invitations.c.account == account) | (invitations.c.expires <= now))
             )
@@ -242,13 +253,31 @@ def checked_name(name: str) -> str:
     return name
 
 
+def known_tenants(
+    tenants: Iterable[str], there_are: Collection[str] | None, held: Collection[str] = ()
+) -> tuple[str, ...]:
+    """The same tenants, if each is one of those there are (None: any may be), or held already.
+
+    Raises:
+        Unfit: one is neither.
+    """
+    given = tuple(tenants)
+    if there_are is None:
+        return given
+    for name in given:
+        if name not in there_are and name not in held:
+            text = N_("no tenant is called %(name)s; there are %(others)s")
+            raise Unfit(text, name=repr(name[:100]), others=", ".join(there_are))
+    return given
+
+
 def checked_tenants(role: Role, tenants: Iterable[str]) -> tuple[str, ...]:
     """The tenants of a role.
 
     Raises:
         Unfit: a tenant operator has none, or another role has some.
     """
-    given = tuple(sorted({tenant.strip() for tenant in tenants if tenant.strip()}))
+    given = tuple(sorted({tenant for tenant in tenants if tenant.strip()}))
     if bool(given) != (role is Role.TENANT_OPERATOR):
         raise Unfit(N_("a tenant operator needs tenants, and nobody else has any"))
     return given
@@ -259,7 +288,7 @@ def _event(now: float, kind: str, name: str, by: str, account: Account | None = 
     if account:
         detail = {"role": account.role.value}
         if account.tenants:
-            detail["tenants"] = " ".join(account.tenants)
+            detail["tenants"] = ", ".join(account.tenants)
     return Event(now, kind, name=name, actor=by, detail=detail)
 
 

@@ -1,7 +1,7 @@
 """Tokens: what programs log in with. ``wehr_<id>_<secret>``; of the secret only the hash is kept."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from hmac import compare_digest
 from typing import Final
@@ -14,7 +14,7 @@ from wehr.ledger import Event, Store
 from wehr.ledger.carrying import write_events
 from wehr.ledger.rows import Detail
 from wehr.ledger.schema import tokens
-from wehr.web.access.accounts import NotThere, Unfit, checked_name, packed, unpacked
+from wehr.web.access.accounts import NotThere, Unfit, checked_name, known_tenants, packed, unpacked
 from wehr.web.access.secret import hashed, new_secret
 from wehr.web.languages import N_
 from wehr.web.visit import Need
@@ -61,10 +61,16 @@ class Token(Struct, frozen=True):
 
 
 class Tokens:
-    """The tokens in an open store. Each method is one transaction, with the event that tells of it."""
+    """The tokens in an open store. Each method is one transaction, with the event that tells of it.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: open.
+        tenants: those there are, as the policy knows them: to no other is a token bound. None: to any.
+    """
+
+    def __init__(self, store: Store, tenants: Collection[str] | None = None) -> None:
         self._store = store
+        self._tenants = tenants
 
     def create(
         self, name: str, scope: Scope, tenants: Iterable[str], *, days: int, by: str, now: float
@@ -72,11 +78,11 @@ class Tokens:
         """A new token, and the text that is shown once.
 
         Raises:
-            Unfit: the name or the number of days cannot be.
+            Unfit: the name or the number of days cannot be, or a tenant is none.
         """
         if not 1 <= days <= LONGEST_DAYS:
             raise Unfit(N_("a token lasts 1 to %(days)s days"), days=LONGEST_DAYS)
-        bound = tuple(sorted({it.strip() for it in tenants if it.strip()}))
+        bound = tuple(sorted({it for it in known_tenants(tenants, self._tenants) if it.strip()}))
         if bound and scope is Scope.ADMIN:
             raise Unfit(N_("a token of scope admin cannot be bound to tenants"))
         secret = new_secret()
@@ -93,7 +99,7 @@ class Tokens:
             old = now - _KEPT_DAYS * _DAY
             connection.execute(delete(tokens).where(tokens.c.expires <= old))
             connection.execute(tokens.insert(), [row])
-            detail: Detail = {"id": token.id, "scope": scope.value, "tenants": " ".join(bound), "days": days}
+            detail: Detail = {"id": token.id, "scope": scope.value, "tenants": ", ".join(bound), "days": days}
             write_events(connection, [Event(now, "token-created", name=token.name, actor=by, detail=detail)])
         return token, f"wehr_{token.id}_{secret}"
 

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from wehr import __version__
 from wehr.ledger import LedgerError, Store
+from wehr.policy.scope import tenant_names
 from wehr.web.access.accounts import Account, AccountError, Accounts, NotThere, Unfit
 from wehr.web.access.tokens import LONGEST_DAYS, Scope, Token, Tokens
 from wehr.web.api.operation import Call, Nothing, Operation, maybe, missing, moment, problem, today
@@ -48,7 +49,7 @@ class AccountShown(Struct, frozen=True):
 
 
 class AccountChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """What an account is to be from now on."""
+    """What an account is to be from now on. A tenant that is gone it can keep, not be given."""
 
     role: Role
     tenants: _Tenants = ()
@@ -118,10 +119,10 @@ async def _accounts(call: Call[Nothing, None]) -> tuple[AccountShown, ...]:
 
 
 async def _change_account(call: Call[Nothing, AccountChange]) -> AccountShown:
-    name, wanted = call.path("name"), call.body
+    name, wanted, there_are = call.path("name"), call.body, _tenants(call.visit)
 
     def change(store: Store, by: str, now: float) -> Account:
-        accounts = Accounts(store)
+        accounts = Accounts(store, there_are)
         account = accounts.change(name, wanted.role, wanted.tenants, by=by, now=now)
         if account.disabled != wanted.disabled:
             account = accounts.disable(name, by=by, now=now, disabled=wanted.disabled)
@@ -131,10 +132,10 @@ async def _change_account(call: Call[Nothing, AccountChange]) -> AccountShown:
 
 
 async def _invite(call: Call[Nothing, InvitationWanted]) -> InvitationMade:
-    wanted = call.body
+    wanted, there_are = call.body, _tenants(call.visit)
 
     def invite(store: Store, by: str, now: float) -> str:
-        return Accounts(store).invite(
+        return Accounts(store, there_are).invite(
             wanted.account, wanted.role, wanted.tenants, by=by, now=now, hours=wanted.hours
         )
 
@@ -148,10 +149,10 @@ async def _tokens(call: Call[Nothing, None]) -> tuple[TokenShown, ...]:
 
 
 async def _create_token(call: Call[Nothing, TokenWanted]) -> TokenMade:
-    wanted = call.body
+    wanted, there_are = call.body, _tenants(call.visit)
 
     def create(store: Store, by: str, now: float) -> tuple[Token, str]:
-        return Tokens(store).create(
+        return Tokens(store, there_are).create(
             wanted.name, wanted.scope, wanted.tenants, days=wanted.days, by=by, now=now
         )
 
@@ -163,6 +164,10 @@ async def _revoke_token(call: Call[Nothing, None]) -> TokenShown:
     ident = call.path("id")
     token = await _done(call.visit, lambda store, by, now: Tokens(store).revoke(ident, by=by, now=now))
     return _token(token)
+
+
+def _tenants(visit: Visit) -> tuple[str, ...]:
+    return tenant_names(visit.house.present.policy.tenants)
 
 
 async def _done(visit: Visit, deed: Callable[[Store, str, float], T]) -> T:

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from wehr.ledger import Store, deeds
 from wehr.policy.pauses import Pause, QuotaExceeded, used
-from wehr.policy.scope import DEFAULT_TENANT, Exemption
+from wehr.policy.scope import Exemption
 from wehr.web.api.operation import (
     Call,
     Instant,
@@ -24,6 +24,7 @@ from wehr.web.api.operation import (
     seconds,
 )
 from wehr.web.api.servers import known_server
+from wehr.web.holding import tenants_of
 from wehr.web.visit import Need, Visit
 
 T = TypeVar("T")
@@ -115,8 +116,7 @@ async def _pauses(call: Call[Nothing, None]) -> Pauses:
     sees = call.visit.visitor.sees
     every = await house.ask(Store.pauses)
     quota, year = house.present.policy.pause_days, datetime.fromtimestamp(house.now(), UTC).year
-    tenants = [name for name in _tenants(call.visit) if sees(name)]
-    left = {name: max(0, quota - used(every, name, year)) for name in tenants}
+    left = {name: max(0, quota - used(every, name, year)) for name in tenants_of(call.visit)}
     return Pauses(tuple(pause_shown(it) for it in every if sees(it.tenant)), year, quota, left)
 
 
@@ -207,12 +207,8 @@ async def _done(visit: Visit, deed: Callable[..., T], why: str) -> T:
         raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
 
 
-def _tenants(visit: Visit) -> list[str]:
-    return [DEFAULT_TENANT, *(it.name for it in visit.house.present.policy.tenants)]
-
-
 def _check_tenant(visit: Visit, name: str) -> None:
-    if name not in _tenants(visit) or not visit.visitor.sees(name):
+    if name not in tenants_of(visit):
         raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"no tenant is called {name[:100]!r}")
 
 
