@@ -1,7 +1,6 @@
 """The SMTP proxy and the sink, as they are configured; and the gate by which mail to the sink is judged."""
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 import msgspec
 
 from wehr.doors.gate import Gate, Setting
-from wehr.doors.smtp import Certificate, NextTls, Proxy, Tell, Timeouts, sink
+from wehr.doors.smtp import NextTls, Proxy, Tell, Timeouts, sink
 from wehr.doors.smtp.names import Names, look_up_nothing
 from wehr.evidence.address import is_public
 from wehr.evidence.lists import Networks
@@ -21,6 +20,7 @@ from wehr.policy.replies import Texts
 from wehr.policy.types import Mode
 from wehr.service.clock import Clock
 from wehr.service.door_settings import Sink, Smtp, split_address
+from wehr.service.smtp_tls import next_context, own_certificate
 from wehr.service.state_folder import StartError
 
 _TRIAL: Final = "trial"
@@ -39,11 +39,6 @@ def proxy(table: Smtp, host: Callable[[], str], own: Callable[[], Own], clock: C
     Raises:
         StartError: a certificate cannot be used.
     """
-    try:
-        certificate = _certificate(table)
-        context = _next_context(table)
-    except OSError as error:  # ssl.SSLError is one
-        raise StartError(f"smtp: a certificate, key or authority cannot be used: {error}") from None
     if table.next_hop.startswith("/"):
         connect = partial(_connect_unix, table.next_hop)
         name = ""
@@ -62,10 +57,10 @@ def proxy(table: Smtp, host: Callable[[], str], own: Callable[[], Own], clock: C
         tell=Tell(table.tell_client),
         domains=table.domains,
         balancers=Networks(table.balancers),
-        certificate=certificate,
+        certificate=own_certificate(table),
         tls_required=table.tls_required,
         next_tls=NextTls(table.next_hop_tls),
-        next_context=context,
+        next_context=next_context(table),
         next_name=table.next_hop_name or name,
         early=table.refuse_early,
         look_up=Names(clock).look_up if table.look_up_names else look_up_nothing,
@@ -76,23 +71,18 @@ def proxy(table: Smtp, host: Callable[[], str], own: Callable[[], Own], clock: C
 
 
 def drain(table: Sink, host: Callable[[], str], clock: Clock, folder: Path) -> Proxy:
-    """The sink; ``folder`` is what a relative Maildir is inside."""
-    made = sink(host, clock, folder / table.maildir if table.maildir else None)
+    """The sink; ``folder`` is what a relative Maildir is inside.
+
+    Raises:
+        StartError: the Maildir can be neither found nor made.
+    """
+    maildir = folder / table.maildir if table.maildir else None
+    try:
+        made = sink(host, clock, maildir)
+    except OSError as error:
+        raise StartError(f"sink.maildir {maildir} cannot be made: {error.strerror}") from None
     timeouts = Timeouts(command=table.idle_timeout, content=table.idle_timeout)
     return msgspec.structs.replace(made, timeouts=timeouts)
-
-
-def _certificate(table: Smtp) -> Certificate | None:
-    if not table.certificate:
-        return None
-    ca = Path(table.client_ca) if table.client_ca else None
-    return Certificate(Path(table.certificate), Path(table.key or table.certificate), ca)
-
-
-def _next_context(table: Smtp) -> ssl.SSLContext | None:
-    if table.next_hop_tls != "verified":
-        return None
-    return ssl.create_default_context(cafile=table.next_hop_ca or None)
 
 
 async def _connect_tcp(host: str, port: int, new: Callable[[], asyncio.Protocol]) -> object:
