@@ -1,13 +1,16 @@
 """What can be set of the doors: their addresses, what they may cost, and what only one kind can be told."""
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
 from wehr.doors.clients import Terms
 from wehr.evidence.lists import Networks
 from wehr.policy.scope import spellings
+
+_SEVERAL: Final = frozenset(("0.0.0.0", "::", "localhost"))  # noqa: S104 - told apart, not listened on
+"""Hosts that stand for more than one address of this machine."""
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -264,8 +267,8 @@ class Smtp(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("smtp.listen needs smtp.next_hop")
         if self.next_hop and not self.next_hop.startswith("/"):
             split_address(self.next_hop)
-        if self.next_hop in self.listen:
-            raise ValueError("smtp.next_hop must be another address than smtp.listen")
+            if any(_leads_to(self.next_hop, address) for address in self.listen):
+                raise ValueError("smtp.next_hop must be another address than smtp.listen")
         if self.tell_client in ("xforward", "received") and self.next_hop and not self.domains:
             raise ValueError(
                 f"with smtp.tell_client = {self.tell_client!r} the next hop sees all mail come from Wehr, "
@@ -306,6 +309,14 @@ class Sink(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for address in self.listen:
             split_address(address)
+
+
+def _leads_to(there: str, here: str) -> bool:
+    """Whether who connects to the one address ends up at the other, as far as their text tells."""
+    (host, port), (own, listening) = split_address(there.lower()), split_address(here.lower())
+    ours = all(it in _SEVERAL or _is_loopback(it) for it in (host, own))
+    several = host in _SEVERAL or own in _SEVERAL
+    return port == listening and (host == own or (ours and several))
 
 
 def _is_loopback(host: str) -> bool:

@@ -35,6 +35,34 @@ def test_what_cannot_work_or_would_relay_is_an_error(text: str, error: str) -> N
         parse(f"[smtp]\n{text}\n", "wehr.toml")
 
 
+@pytest.mark.parametrize(
+    ("listen", "next_hop", "itself"),
+    [
+        ("0.0.0.0:25", "127.0.0.1:25", True),
+        ("0.0.0.0:25", "localhost:25", True),
+        ("0.0.0.0:25", "127.0.0.7:25", True),
+        ("[::]:25", "[::1]:25", True),
+        ("127.0.0.1:25", "localhost:25", True),
+        ("127.0.0.1:25", "0.0.0.0:25", True),
+        ("LocalHost:25", "[::1]:25", True),
+        ("MX.example.org:25", "mx.example.org:25", True),
+        ("0.0.0.0:25", "127.0.0.1:10025", False),
+        ("0.0.0.0:25", "192.0.2.1:25", False),
+        ("0.0.0.0:25", "mx.example.org:25", False),
+        ("127.0.0.1:25", "127.0.0.2:25", False),
+        ("192.0.2.25:25", "127.0.0.1:25", False),
+    ],
+)
+def test_the_next_hop_is_not_the_proxy_itself(listen: str, next_hop: str, itself: bool) -> None:
+    """However either is written; another port, another machine and another loopback address are others."""
+    text = f'[smtp]\nlisten = ["192.0.2.9:2525", "{listen}"]\nnext_hop = "{next_hop}"\n'
+    if itself:
+        with pytest.raises(ConfigError, match="must be another address"):
+            parse(text, "wehr.toml")
+    else:
+        assert parse(text, "wehr.toml").smtp.next_hop == next_hop
+
+
 def test_a_certificate_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
     """Rather than that STARTTLS is silently missing."""
     (tmp_path / "broken.pem").write_text("broken")
