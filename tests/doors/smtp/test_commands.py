@@ -69,6 +69,7 @@ def test_of_the_extensions_those_pass_that_the_proxy_can_keep() -> None:
         (b"a%example.com@example.org", False),
         (b"example.com!a@example.org", False),
         (b'"a@example.com"@example.org', False),
+        (b'"john doe"@example.org', False),
         (b"@example.org:a@example.com", False),
         (b"@example.com:a@example.org", False),
         (b"a@[192.0.2.1]", False),
