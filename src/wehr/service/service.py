@@ -116,6 +116,7 @@ class Service:
         await self.node.note(catalogue, self.clock())
         self._catalogue = catalogue
         self._judge_anew()
+        self._tell_of_age()
         return fixed
 
     async def stop(self) -> None:
@@ -153,6 +154,7 @@ class Service:
             post = Post(self, opener, self.folder, self.folder.node(self._worker), self.outgoing)
             self._closing.push_async_callback(post.stop)
             post.start()
+        self._tell_of_age()  # last: a start that fails has one thing to say
 
     def _record(self, entry: Entry) -> None:
         self.node.record(entry)
@@ -197,15 +199,15 @@ class Service:
         )
 
     def _load_catalogue(self, config: Config) -> Catalogue:
-        settings = config.catalogue
-        catalogue = load(overlays=settings.files(self.folder.path))
+        return load(overlays=config.catalogue.files(self.folder.path))
+
+    def _tell_of_age(self) -> None:
         today = datetime.fromtimestamp(self.clock(), UTC).date()
-        if catalogue.stale(today, timedelta(days=settings.stale_after)):
+        if self._catalogue.stale(today, timedelta(days=self.config.catalogue.stale_after)):
             log.warning(
                 "the catalogue is old: newer versions and holes are not known to it; import a newer one",
-                date=str(catalogue.date),
+                date=str(self._catalogue.date),
             )
-        return catalogue
 
     async def _open_doors(self) -> None:
         sockets = self._sockets
