@@ -107,6 +107,11 @@ class Visit:
         form = await self.request.form()
         return {name: value.replace("\0", "") for name, value in form.items() if isinstance(value, str)}
 
+    async def chosen(self, name: str) -> tuple[str, ...]:
+        """What a form sent of a field of which several values may be chosen."""
+        form = await self.request.form()
+        return tuple(value.replace("\0", "") for value in form.getlist(name) if isinstance(value, str))
+
     def url(self, name: str, **parts: str) -> str:
         """The path of a route by its name.
 

@@ -3,16 +3,31 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from msgspec import Struct
 from starlette.responses import Response
 
 from wehr.ledger import Store
+from wehr.policy.scope import tenant_names
 from wehr.web.access.accounts import AccountError, Accounts
 from wehr.web.access.tokens import Scope, Tokens
 from wehr.web.languages import N_
 from wehr.web.visit import Need, Page, Role, Visit
 
-Deed = Callable[[Store, Mapping[str, str], str, float], str]
-"""Does what a form says, by whom and when; gives a secret that is shown once, or nothing."""
+
+class Sent(Struct, frozen=True):
+    """What a form sent, and what that goes by."""
+
+    form: Mapping[str, str]
+    tenants: tuple[str, ...]
+    """Those that are ticked."""
+    there_are: tuple[str, ...]
+    """The tenants there are."""
+    by: str
+    now: float
+
+
+Deed = Callable[[Store, Sent], str]
+"""Does what a form says; gives a secret that is shown once, or nothing."""
 
 ROLE_NAMES: Final[Mapping[str, str]] = {
     Role.VIEWER.value: N_("viewer"),
@@ -33,39 +48,45 @@ async def _page(
         return {"accounts": Accounts(store).every(), "tokens": Tokens(store).every()}
 
     found = await visit.house.ask(find)
-    more = {"roles": ROLE_NAMES, "scopes": tuple(Scope), "now": visit.house.now()}
+    more = {
+        "roles": ROLE_NAMES,
+        "scopes": tuple(Scope),
+        "now": visit.house.now(),
+        "tenants": tenant_names(visit.house.present.policy.tenants),
+    }
     return await visit.page("access.html", status, error=error, link=link, token=token, **found, **more)
 
 
-def _invite(store: Store, form: Mapping[str, str], by: str, now: float) -> str:
-    accounts = Accounts(store)
-    name = form.get("name", "")
+def _invite(store: Store, sent: Sent) -> str:
+    accounts, name = Accounts(store, sent.there_are), sent.form.get("name", "")
     if not (account := accounts.get(name)):
-        role = Role(form.get("role", ""))
-        account = accounts.add(name, role, form.get("tenants", "").split(), by=by, now=now)
-    return accounts.invite(account.name, account.role, account.tenants, by=by, now=now)
+        role = Role(sent.form.get("role", ""))
+        account = accounts.add(name, role, sent.tenants, by=sent.by, now=sent.now)
+    return accounts.invite(account.name, account.role, account.tenants, by=sent.by, now=sent.now)
 
 
-def _change(store: Store, form: Mapping[str, str], by: str, now: float) -> str:
-    tenants = form.get("tenants", "").split()
-    Accounts(store).change(form.get("name", ""), Role(form.get("role", "")), tenants, by=by, now=now)
+def _change(store: Store, sent: Sent) -> str:
+    name, role = sent.form.get("name", ""), Role(sent.form.get("role", ""))
+    Accounts(store, sent.there_are).change(name, role, sent.tenants, by=sent.by, now=sent.now)
     return ""
 
 
-def _shut(store: Store, form: Mapping[str, str], by: str, now: float) -> str:
-    Accounts(store).disable(form.get("name", ""), by=by, now=now, disabled=form.get("disabled") == "yes")
+def _shut(store: Store, sent: Sent) -> str:
+    name, disabled = sent.form.get("name", ""), sent.form.get("disabled") == "yes"
+    Accounts(store).disable(name, by=sent.by, now=sent.now, disabled=disabled)
     return ""
 
 
-def _create(store: Store, form: Mapping[str, str], by: str, now: float) -> str:
-    days = form.get("days", "")
+def _create(store: Store, sent: Sent) -> str:
+    days = sent.form.get("days", "")
     number = int(days) if days.isdecimal() and len(days) < 6 else 0
-    scope, tenants = Scope(form.get("scope", "")), form.get("tenants", "").split()
-    return Tokens(store).create(form.get("name", ""), scope, tenants, days=number, by=by, now=now)[1]
+    name, scope = sent.form.get("name", ""), Scope(sent.form.get("scope", ""))
+    tokens = Tokens(store, sent.there_are)
+    return tokens.create(name, scope, sent.tenants, days=number, by=sent.by, now=sent.now)[1]
 
 
-def _revoke(store: Store, form: Mapping[str, str], by: str, now: float) -> str:
-    Tokens(store).revoke(form.get("token", ""), by=by, now=now)
+def _revoke(store: Store, sent: Sent) -> str:
+    Tokens(store).revoke(sent.form.get("token", ""), by=sent.by, now=sent.now)
     return ""
 
 
@@ -73,9 +94,15 @@ def _doing(deed: Deed, shown: str) -> Callable[[Visit], Awaitable[Response]]:
     """An endpoint that does it, and shows the secret that came of it as ``link`` or ``token``."""
 
     async def endpoint(visit: Visit) -> Response:
-        form, by, now = await visit.form(), visit.visitor.name, visit.house.now()
+        sent = Sent(
+            await visit.form(),
+            await visit.chosen("tenants"),
+            tenant_names(visit.house.present.policy.tenants),
+            visit.visitor.name,
+            visit.house.now(),
+        )
         try:
-            secret = await visit.house.ask(lambda store: deed(store, form, by, now))
+            secret = await visit.house.ask(lambda store: deed(store, sent))
         except AccountError as error:
             return await _page(visit, error=visit.translate(error.text) % error.values, status=422)
         except ValueError:  # a role or scope that no form offers
