@@ -2,12 +2,17 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from wehr.cli import main
+
+PROXY = '[smtp]\nlisten = ["127.0.0.1:0"]\nnext_hop = "192.0.2.1:25"\n'
+LOGIN = 'web.url = "https://wehr.test"\n[web.oidc]\nissuer = "https://id.test"\nclient_id = "wehr"\n'
 
 
 def run(*arguments: str | Path) -> Result:
@@ -61,6 +66,71 @@ def test_one_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytes
 
     assert result.exit_code == 2
     assert result.stderr == f"wehr: {file}: cannot be read: Permission denied\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            PROXY + 'certificate = "/nonexistent.pem"',
+            "smtp.certificate /nonexistent.pem cannot be used: No such file or directory",
+        ),
+        (
+            PROXY + 'next_hop_tls = "verified"\nnext_hop_ca = "/nonexistent.pem"',
+            "smtp.next_hop_ca /nonexistent.pem cannot be used: No such file or directory",
+        ),
+        (
+            '[line]\nsocket = "line.sock"\nsocket_group = "no-such-group"',
+            "line.socket_group: there is no group 'no-such-group'; name another, or make it",
+        ),
+        (
+            LOGIN + 'client_secret_file = "/nonexistent"',
+            "web.oidc.client_secret_file /nonexistent cannot be read: No such file or directory",
+        ),
+    ],
+)
+def test_what_the_service_would_not_start_with_is_no_right_configuration(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    """Files and groups that are not there, in the words that ``wehr serve`` has for it."""
+    state = tmp_path / "state"
+    file = write(tmp_path, text)
+    named = ["--config", str(file), "--state", str(state)]
+    addresses = ["--listen", "127.0.0.1:0", "--web", "127.0.0.1:0"]
+    serve = [sys.executable, "-m", "wehr", "serve", *named, *addresses]
+
+    checked = run("config", "check", *named)
+    started = subprocess.run(serve, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (checked.exit_code, checked.stdout) == (started.returncode, started.stdout) == (2, "")
+    assert [checked.stderr] == started.stderr.splitlines(keepends=True)[-1:] == [f"wehr: {said}\n"]
+
+
+def test_a_file_that_only_this_user_may_not_read_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one Wehr runs as may be another, and may."""
+    file = write(tmp_path, PROXY + 'certificate = "/etc/mx.pem"')
+
+    def closed(*_: object) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", closed)
+    result = run("config", "check", "--config", file, "--state", tmp_path)
+
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "warning: smtp.certificate /etc/mx.pem cannot be used: Permission denied; "
+        "let the user that Wehr runs as read it\n"
+    )
+
+
+def test_what_a_closed_door_would_need_is_not_asked_for(tmp_path: Path) -> None:
+    """Nor does the service ask."""
+    text = 'smtp.certificate = "/nonexistent.pem"\nline.socket_group = "no-such-group"\n'
+    result = run("config", "check", "--config", write(tmp_path, text), "--state", tmp_path)
+
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_a_secret_that_is_not_there_is_warned_of(tmp_path: Path) -> None:

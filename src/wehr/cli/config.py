@@ -65,14 +65,17 @@ def command() -> None:
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def check(file: Path | None, state: Path | None, as_json: bool) -> None:
-    """Tell whether the configuration can be used; exit code 2 if not.
+    """Tell whether the configuration can be used on this machine; exit code 2 if not.
 
     Warns of what is legal but odd, by what the store holds too if there is one; the exit code stays 0.
     """
     name = file or find()
     config = read(name)
     source = name.read_text("utf-8") if name else ""
-    warnings = [one.located(source, str(name or "defaults")) for one in _advice(config, state)]
+    warnings = [
+        *_unseen(config, state),
+        *(one.located(source, str(name or "defaults")) for one in _advice(config, state)),
+    ]
     if as_json:
         print_json(
             {
@@ -87,6 +90,16 @@ def check(file: Path | None, state: Path | None, as_json: bool) -> None:
     click.echo(f"{where}. Mode: {config.policy.mode}.")
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
+
+
+def _unseen(config: Config, state: Path | None) -> Iterator[str]:
+    """Files that this user may not read; what else would keep Wehr from starting ends with exit code 2."""
+    from wehr.service.config_check import hindrances
+
+    for one in hindrances(config, state_folder(state)):
+        if one.certain:
+            raise BadUse(one.text)
+        yield one.text
 
 
 def _advice(config: Config, state: Path | None) -> "tuple[Advice, ...]":
@@ -113,7 +126,6 @@ def _missing(config: Config, folder: Path) -> "Iterator[Advice]":
             for at, it in enumerate(notices.webhooks)
         ),
         *((("notices", "chats", at, "url_file"), it.url_file) for at, it in enumerate(notices.chats)),
-        (("web", "oidc", "client_secret_file"), config.web.oidc.client_secret_file),
     )
     for key, file in named:
         if file and not os.access(folder / file, os.F_OK):

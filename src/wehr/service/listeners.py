@@ -1,6 +1,7 @@
 """The listening sockets of the doors and of the pages, as they are configured."""
 
 import errno
+import grp
 import os
 import socket
 from contextlib import suppress
@@ -73,11 +74,12 @@ class Listeners:
         return host, self.sockets[name][-1].getsockname()[1]
 
     def _listen_unix(self, name: str, path: Path, settings: Door) -> None:
+        check_group(name, settings)
         try:
             listener = bind_unix(path, int(settings.socket_mode, 8), settings.socket_group or None)
-        except (OSError, LookupError) as error:
+        except OSError as error:
             remedy = f"choose another with {_option(name, 'socket')}, or '' for none"
-            if isinstance(error, OSError) and error.errno == errno.EPERM and settings.socket_group:
+            if error.errno == errno.EPERM and settings.socket_group:
                 remedy = (
                     f"who Wehr runs as must be in the group {settings.socket_group!r} "
                     "(SupplementaryGroups= in a systemd unit)"
@@ -102,6 +104,21 @@ class Listeners:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_group(name: str, settings: Door) -> None:
+    """See that there is the group that a door's unix socket is to have.
+
+    Raises:
+        StartError: there is none.
+    """
+    if settings.socket and settings.socket_group:
+        try:
+            grp.getgrnam(settings.socket_group)
+        except KeyError:
+            raise StartError(
+                f"{name}.socket_group: there is no group {settings.socket_group!r}; name another, or make it"
+            ) from None
 
 
 def _place(host: str, port: int) -> str:
