@@ -5,7 +5,8 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from threading import Event, Lock
 
 import pytest
@@ -93,8 +94,16 @@ def _dns(monkeypatch: pytest.MonkeyPatch) -> Dns:
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda name, *_, **__: place(name.partition(".")[0].replace("-", "."))
     )
-    monkeypatch.setattr("wehr.doors.smtp.names._PATIENCE", 1)
+    monkeypatch.setattr("wehr.doors.smtp.names._PATIENCE", 20)
     return dns
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """For look-ups that get no answer."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("wehr.doors.smtp.names._PATIENCE", 0.2)
+        yield
 
 
 def play(dns: Dns, scene: Callable[[Names, SetClock], Awaitable[None]]) -> None:
@@ -122,10 +131,10 @@ def test_a_slow_dns_does_not_keep_a_client_waiting(dns: Dns) -> None:
     dns.hangs = lambda _: True
 
     async def scene(names: Names, _: SetClock) -> None:
-        assert await names.look_up("192.0.2.1") == HostName(later=True)
+        with impatient():
+            assert await names.look_up("192.0.2.1") == HostName(later=True)
         dns.over.set()
-        await until(lambda: not dns.under_way)
-        await asyncio.sleep(0)
+        await until(lambda: names._known)
         assert await names.look_up("192.0.2.1") == named("192.0.2.1")
         assert dns.asked == {"192.0.2.1": 1}
 
@@ -139,8 +148,10 @@ def test_one_networks_slow_dns_keeps_no_other_waiting(dns: Dns) -> None:
     async def scene(names: Names, _: SetClock) -> None:
         crowd = [f"203.0.113.{number}" for number in range(200)]
         crowd += [f"2001:db8:bad:{number:x}::1" for number in range(200)]
-        found = await asyncio.gather(*map(names.look_up, crowd))
+        with impatient():
+            found = await asyncio.gather(*map(names.look_up, crowd))
         assert set(found) == {HostName(later=True)}
+        await until(lambda: dns.under_way >= 4)
         assert dns.under_way == sum(dns.asked.values()) == 4
         assert await names.look_up("192.0.2.1") == named("192.0.2.1")
         async with asyncio.timeout(20):  # what else the loop needs threads for goes on
@@ -157,14 +168,16 @@ def test_many_networks_with_a_slow_dns_have_no_more_threads_than_there_are(dns: 
         dns.hangs = lambda _: True
         crowd = [f"10.0.{number}.{host}" for number in range(100) for host in range(2)]
         crowd += ["192.0.2.2", "192.0.2.3"]
-        await asyncio.gather(*map(names.look_up, crowd))
+        with impatient():
+            await asyncio.gather(*map(names.look_up, crowd))
+        await until(lambda: dns.under_way >= 64)
         assert dns.under_way == 64
         assert await names.look_up("192.0.2.1") == named("192.0.2.1")
 
     play(dns, scene)
 
 
-def test_those_of_one_network_wait_for_each_other(dns: Dns, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_those_of_one_network_wait_for_each_other(dns: Dns) -> None:
     """All get their names where the DNS answers, and one address is asked for once."""
 
     async def scene(names: Names, _: SetClock) -> None:
@@ -173,7 +186,6 @@ def test_those_of_one_network_wait_for_each_other(dns: Dns, monkeypatch: pytest.
         assert found == [named(address) for address in crowd]
         assert max(dns.asked.values()) <= 2  # the two that came first did so together
 
-    monkeypatch.setattr("wehr.doors.smtp.names._PATIENCE", 20)
     play(dns, scene)
 
 
@@ -190,7 +202,6 @@ def test_an_answer_holds_for_a_minute(dns: Dns, monkeypatch: pytest.MonkeyPatch)
         assert dns.asked["192.0.2.1"] == 3
 
     monkeypatch.setattr("wehr.doors.smtp.names._KEPT", 3)
-    monkeypatch.setattr("wehr.doors.smtp.names._PATIENCE", 20)
     play(dns, scene)
 
 
