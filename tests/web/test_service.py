@@ -206,10 +206,11 @@ def test_a_request_that_does_not_arrive_is_given_up(
     begun: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever of it came; one that does arrive is answered."""
-    monkeypatch.setattr("wehr.web.protocol.ARRIVAL_SECONDS", 0.3)
     web = free_port()
     with receiver(tmp_path / "state", START, "report", f'web.listen = ["127.0.0.1:{web}"]'):
-        with socket.create_connection(("127.0.0.1", web), timeout=10) as late:
-            late.sendall(begun)
-            assert b"200" not in late.recv(1000)
+        with monkeypatch.context() as patched:
+            patched.setattr("wehr.web.protocol.ARRIVAL_SECONDS", 0.3)
+            with socket.create_connection(("127.0.0.1", web), timeout=10) as late:
+                late.sendall(begun)
+                assert b"200" not in late.recv(1000)
         assert httpx2.get(f"http://127.0.0.1:{web}/health/live").status_code == 200
