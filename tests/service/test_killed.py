@@ -16,7 +16,7 @@ from pathlib import Path
 import messages
 import pytest
 from postgres import Cluster
-from running import Process, process, until, workers_of
+from running import Process, process, runs, until, workers_of
 from sqlalchemy import select
 
 from wehr.doors.milter import MilterClient
@@ -140,7 +140,7 @@ def test_what_clients_were_answered_is_what_the_store_holds(
                 ] += 1
                 if victim == wehr.popen.pid:
                     wehr.popen.wait(30)
-                    until(lambda left=workers: not any(Path(f"/proc/{it}").exists() for it in left), 60)
+                    until(lambda left=workers: not any(map(runs, left)), 60)
     for one in load:
         one.stop.set()
         one.join(30)

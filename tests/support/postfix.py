@@ -12,6 +12,7 @@ from typing import Protocol
 
 import pytest
 from ports import free_port
+from running import runs
 
 _MASTER = """\
 {host}:{port} inet n - n - - smtpd
@@ -124,16 +125,15 @@ def abort(server: Postfix) -> Callable[[], bool]:
     master = int((server.folder / "queue" / "pid" / "master.pid").read_text())
     abort = ["/usr/sbin/postfix", "-c", str(server.folder / "etc"), "abort"]
     subprocess.run(abort, check=False, capture_output=True, timeout=60)
-    return lambda: not any(_is_of(master, stat) for stat in Path("/proc").glob("[0-9]*/stat"))
+    return lambda: not any(_is_of(master, int(it.name)) for it in Path("/proc").glob("[0-9]*"))
 
 
-def _is_of(group: int, stat: Path) -> bool:
-    """Whether a process is of this group and runs (proc(5): state, parent and group follow the name)."""
+def _is_of(group: int, pid: int) -> bool:
+    """Whether a process is of this group and runs."""
     try:
-        state, _, its = stat.read_text().rpartition(")")[2].split()[:3]
-    except OSError:  # it has ended meanwhile
+        return os.getpgid(pid) == group and runs(pid)
+    except ProcessLookupError:  # it has ended meanwhile
         return False
-    return int(its) == group and state != "Z"
 
 
 @dataclass(frozen=True)

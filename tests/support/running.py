@@ -58,6 +58,10 @@ class Receiver:
         return f"unix:{self.folder / 'milter.sock'}"
 
 
+AGELESS = "catalogue.stale_after = 3650\n"
+"""For tests that run by the real clock: the catalogue grows old, and they pass on any day."""
+
+
 def configuration(port: int, mode: str, extra: str = "") -> Config:
     """What the tests run with: every client is a stranger, loopback too."""
     return parse(
@@ -67,6 +71,7 @@ def configuration(port: int, mode: str, extra: str = "") -> Config:
         milter.listen = ["127.0.0.1:{port}"]
         policy.mode = "{mode}"
         {"" if "web." in extra else "web.listen = []"}
+        {AGELESS}
         {extra}
         """,
         "test",
@@ -109,6 +114,14 @@ class Process:
     def signal(self, number: int) -> None:
         """Send the process a signal."""
         os.kill(self.popen.pid, number)
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process and it has not ended (proc(5)): what nobody reaps stays, in state Z."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def workers_of(supervisor: int) -> list[int]:
