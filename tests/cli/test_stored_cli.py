@@ -129,14 +129,14 @@ def test_servers_are_listed_and_shown_by_name_and_reference(state: Path) -> None
     )
 
 
-def test_a_refusal_is_explained_by_its_reference(state: Path) -> None:
+def test_a_refusal_is_explained_by_its_reference(state: Path, tmp_path: Path) -> None:
     """Evidence, catalogue, rule, decision, stage, windows, cure: as text and as JSON."""
     reference = str(_report(state)["ex01.bakery.example"]["reference"])
+    (tmp_path / "wehr.toml").write_text('policy.mode = "enforce"')
+    stored = ("--state", state, "--config", tmp_path / "wehr.toml")
 
-    text = run("explain", reference, "--state", state)
-    [found] = json.loads(
-        run("explain", f"https://wehr.example.org/s/{reference}", "--state", state, "--json")
-    )
+    text = run("explain", reference, *stored)
+    [found] = json.loads(run("explain", f"https://wehr.example.org/s/{reference}", *stored, "--json"))
 
     assert [item["topic"] for item in found["items"]] == [
         "evidence",

@@ -18,6 +18,7 @@ from wehr.policy.selection import LadderRule, Wave
 
 CATALOGUE = load()
 
+ENFORCED = Scope(mode=Mode.ENFORCE)
 BAD = assessment(OLD, recommended_builds=((15, 1, 2507, 61),))
 
 
@@ -52,7 +53,21 @@ def test_what_would_have_been_is_told_as_such():
     _, texts = explained(95, mode=Mode.REPORT)
 
     assert "block (blocked)" in texts["decision"]
-    assert "only reported" in texts["decision"]
+    assert texts["decision"].endswith("; only reported, so the message was accepted.")
+    assert "windows" not in texts
+
+
+def test_where_nothing_is_enforced_no_minutes_are_told():
+    """Between the windows that it would have, nothing is said to be refused either."""
+    hours = [explained(45 + hour / 24, mode=Mode.REPORT) for hour in range(24)]
+    told = {decision.reason: texts for decision, texts in hours}
+
+    assert told.keys() == {Reason.OUTSIDE_WINDOW, Reason.THROTTLED}
+    assert told[Reason.OUTSIDE_WINDOW]["decision"] == (
+        "accept (outside-window): out of date; outside the minutes of this hour in which it is refused; only "
+        "reported, so its mail is taken in those minutes, too."
+    )
+    assert not any("windows" in texts or "taken again" in texts["decision"] for _, texts in hours)
 
 
 def test_a_pause_says_until_when_the_clock_stands():
@@ -128,7 +143,7 @@ def whole(build=OLD, *, days=65.25, known=None, more=None, **changes):
     known = known or CATALOGUE.assess(parse_build(build), datetime.fromtimestamp(now, UTC).date())
     seen = sighting(build, **changes)
     case = {"policy": Policy(), "now": now}
-    decision = decide(seen, known, standing(build), known, scope=Scope(), key=KEY, **case)
+    decision = decide(seen, known, standing(build), known, scope=ENFORCED, key=KEY, **case)
     items = explain(
         *(decision, seen, known, standing(build)),
         effective=more or known,
@@ -172,8 +187,8 @@ def test_an_explanation_read_from_end_to_end():
             "2026-09-08 (Exchange Team Blog, 2 September 2026 (4552717))."
         ),
         "Decision": (
-            "throttle (throttled): out of date; throttled in these minutes; only reported, so the message "
-            "was accepted; mail is taken again from 15:39 UTC."
+            "throttle (throttled): out of date; throttled in these minutes; mail is taken again from "
+            "15:39 UTC."
         ),
         "Stage": (
             "Stage 5 of 8 of the ladder exchange-online; since 2026-11-30 09:17 UTC; throttled 30 min/h, "
@@ -218,7 +233,7 @@ def test_the_stage_is_that_of_the_highest_build_shown():
     better = assessment("15.1.2507.35")
     case = {"policy": policy, "now": START + 10 * DAY}
     for effective, ladder in ((better, "exchange-online"), (BAD, "urgent"), (None, "urgent")):
-        decision = decide(sighting(), BAD, standing(), effective, scope=Scope(), key=KEY, **case)
+        decision = decide(sighting(), BAD, standing(), effective, scope=ENFORCED, key=KEY, **case)
         told = {"effective": effective, "server": SERVER, "key": KEY, **case}
         texts = {it.topic: it.text for it in explain(decision, sighting(), BAD, standing(), **told)}
 

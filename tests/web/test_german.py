@@ -213,7 +213,7 @@ def explained(case: Case) -> tuple[Item, ...]:
     episode = Episode(NOW - days * 86_400, ((NOW - days * 86_400, None),))
     standing = Standing(episode.started, NOW, build, episode)
     policy = Policy(compliance=rules)
-    scope = Scope(mode=Mode.REPORT if days else Mode.ENFORCE)
+    scope = Scope(mode=Mode.REPORT if days == 65 else Mode.ENFORCE)
     common = {"policy": policy, "stops": stops, "key": KEY, "now": NOW}
     decision = decide(seen, assessment, standing, assessment, scope=scope, **common)
     return explain(decision, seen, assessment, standing, server=SERVER, catalogue=catalogue, **common)

@@ -20,7 +20,7 @@ from wehr.policy.policy import Policy
 from wehr.policy.refusals import Refusals
 from wehr.policy.replies import SOFTWARE, TABLE
 from wehr.policy.timeline import dates
-from wehr.policy.types import Action, Decision, Episode, ServerKey, Standing, Stop
+from wehr.policy.types import Action, Decision, Episode, Reason, ServerKey, Standing, Stop
 from wehr.policy.windows import HOUR, Window
 
 _SHOWN = 5
@@ -69,9 +69,9 @@ def explain(
     """The explanation of a decision, in the order in which it came about; what is not known is left out.
 
     ``effective`` and ``stops`` are as `decide` takes them; ``catalogue`` is what the assessments come from,
-    and gives the sources and the least build that would do. Without ``key`` the windows are left out. Nothing
-    in it is markup, but the evidence holds what a stranger wrote: printable ASCII, to be escaped where it is
-    shown.
+    and gives the sources and the least build that would do. Without ``key`` the windows are left out, and
+    where nothing is enforced. Nothing in it is markup, but the evidence holds what a stranger wrote:
+    printable ASCII, to be escaped where it is shown.
     """
     found = []
     day = datetime.fromtimestamp(now, UTC).date()
@@ -90,7 +90,7 @@ def explain(
         ladder, place = policy.course(shown, episode, stops, now)
         turns = policy.turns(shown, episode, stops, now)
         found.append(Item("stage", "Stage", _staged(ladder, place, episode, stops, now, turns=turns)))
-        if server and key:
+        if decision.enforced and server and key:
             refusals, hour = Refusals(server, policy, shown, episode, stops, key), int(now // HOUR)
             this, following = refusals.hour(hour), refusals.hour(hour + 1)
             if this or following:
@@ -191,7 +191,9 @@ def _decided(decision: Decision) -> Phrase:
     parts = [Phrase("%(action)s (%(reason)s): %(text)s", {name: Phrase(it) for name, it in words.items()})]
     if decision.action is not Action.ACCEPT and not decision.enforced:
         parts.append(Phrase("only reported, so the message was accepted"))
-    if decision.until is not None:
+    elif decision.reason is Reason.OUTSIDE_WINDOW and not decision.enforced:
+        parts.append(Phrase("only reported, so its mail is taken in those minutes, too"))
+    elif decision.until is not None:
         parts.append(Phrase("mail is taken again from %(minute)s UTC", {"minute": _minute(decision.until)}))
     return joined("; ", parts, ".")
 
