@@ -18,6 +18,7 @@ from wehr.policy import Policy
 from wehr.policy.scope import Tenant
 from wehr.web.access.tokens import Scope, Tokens
 from wehr.web.api import forecast
+from wehr.web.pages import home
 from wehr.web.settings import WebSettings
 from wehr.web.visit import Role
 
@@ -510,9 +511,21 @@ def test_the_summary_counts_and_tells_what_is_coming(world: World) -> None:
 def test_the_summary_names_so_many_and_counts_the_rest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large fleet's summary is no report."""
     monkeypatch.setattr(forecast, "_MOST", 0)
-    month = next(it for it in world.ask("/summary").json()["coming"] if it["days"] == 30)
+    monkeypatch.setattr(home, "_PRODUCTS", 0)
+    found = world.ask("/summary").json()
+    month = next(it for it in found["coming"] if it["days"] == 30)
 
     assert (month["throttling"], month["throttling_total"]) == ([], 1)
+    assert (found["products"], found["products_more"]) == ([], 1)
+
+
+def test_a_product_of_the_summary_is_asked_for_by_its_name(world: World) -> None:
+    """With its branch; the servers are those that it counts."""
+    (product,) = world.ask("/summary").json()["products"]
+
+    assert product["product"] == "Exchange Server 2016 CU23"
+    assert len(world.servers(product_branch=product["product"])) == product["servers"] == 3
+    assert world.servers(product_branch="Exchange Server 2016") == []
 
 
 def test_another_policy_is_played_before_it_is_in_force(world: World) -> None:

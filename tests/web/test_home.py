@@ -17,6 +17,7 @@ from wehr.ledger.journal import Entry, Position
 from wehr.policy import Policy
 from wehr.policy.scope import Connector, Tenant
 from wehr.policy.types import Action, Mode
+from wehr.web.pages import home
 from wehr.web.visit import Need, Visitor
 
 SCHOOL = Tenant("school", ("school.example",), Mode.REPORT)
@@ -205,13 +206,17 @@ def test_for_whom_nothing_is_refused_is_said_to_those_who_see_them(
 
 
 def test_each_figure_leads_to_the_servers_that_it_counts(tmp_path: Path) -> None:
-    """A silent one is in none; this week one enters throttling and one blocking; one has no support."""
+    """A silent one is in none; this week one enters throttling and one blocking; one has no support.
+
+    One is of a branch that nobody knows: of its product, but in the row of none of its branches.
+    """
     seen = [
         entry(sighting(0, network="198.51.100.0/24", client_ip="198.51.100.5")),
         *(entry(sighting(day, name="a.example.org")) for day in (35.0, 60.0)),
         *(entry(sighting(day, name="b.example.org")) for day in (4.0, 30.0, 60.0)),
         entry(sighting(60, (15, 0, 1497, 2), name="c.example.org")),
         entry(sighting(60, NEW, name="d.example.org"), compliant=True),
+        entry(sighting(60, (15, 1, 9999, 1), name="e.example.org"), compliant=True),
     ]
     with browsing(tmp_path, *seen, day=61) as (browser, _):
         text = browser.get("/").text
@@ -228,10 +233,28 @@ def test_each_figure_leads_to_the_servers_that_it_counts(tmp_path: Path) -> None
         }
 
     assert [int(count) for count, _ in figures[:4]] == [3, 3, 1, 1]
-    assert len(figures) == 4 + 3 + 2 + 3  # cards, states, stages, builds
+    assert len(figures) == 4 + 4 + 2 + 3 + 4  # cards, states, stages, products, builds
+    products = {html.unescape(link) for _, link in figures if "product_branch" in link}
+    assert products == {
+        f"/report?silent=false&out_of_date=&product_branch={name}"
+        for name in ("Exchange+Server+2016+CU23", "Exchange+Server+2016", "Exchange+Server+2013+CU23")
+    }
     assert {link: int(count) for count, link in figures} == {
         link: int(shown[1]) for link, shown in found.items() if shown
     }
+
+
+def test_what_there_is_no_room_for_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products as builds."""
+    monkeypatch.setattr(home, "_PRODUCTS", 1)
+    monkeypatch.setattr(home, "_BUILDS", 1)
+    builds = ((15, 0, 1497, 2), (15, 1, 2507, 6), (15, 2, 986, 5))
+    seen = [entry(sighting(0, build, name=f"mail{n}.example.org")) for n, build in enumerate(builds)]
+    with browsing(tmp_path, *seen, day=1) as (browser, _):
+        text = browser.get("/").text
+
+    assert "and 2 more products" in text
+    assert "and 2 more builds" in text
 
 
 def test_a_summary_leaves_out_the_silent(tmp_path: Path) -> None:

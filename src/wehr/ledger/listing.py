@@ -79,6 +79,8 @@ class ServerQuery(Struct, frozen=True):
     product: str = ""
     branch: str = ""
     """First numbers of the builds, such as 15.1.2507."""
+    product_branch: str = ""
+    """A line's own ``product_branch``, the whole of it."""
     build: str = ""
     """The whole build."""
     cve: str = ""
@@ -145,6 +147,12 @@ class Line(Struct, frozen=True, gc=False):
     def product(self) -> str:
         """The product's name; empty if it is not known."""
         return (self.assessment and self.assessment.product) or ""
+
+    @property
+    def product_branch(self) -> str:
+        """By name, such as ``Exchange Server 2016 CU23``; the software if the product is not known."""
+        name, branch = self.product or self.software, self.assessment and self.assessment.branch
+        return f"{name} {branch}" if branch else name
 
 
 class ServerPage(Struct, frozen=True):
@@ -281,7 +289,7 @@ def _conditions(query: ServerQuery, now: float) -> Iterator[Callable[[Line], boo
         wanted = getattr(query, name)
         if wanted is not None:
             yield partial(_equals, attrgetter(name), wanted)
-    for name in ("state", "software", "build"):
+    for name in ("state", "software", "build", "product_branch"):
         if wanted := getattr(query, name):
             yield partial(_equals, attrgetter(name), str(wanted))
     if query.tenant:

@@ -52,6 +52,7 @@ class ProductCount(Struct, frozen=True):
     """The servers of a product and branch."""
 
     product: str
+    """With its branch, as `product_branch` asks for its servers."""
     servers: int
     out_of_date: int
 
@@ -67,6 +68,8 @@ class SummaryShown(Struct, frozen=True):
     """Out-of-date servers by stage."""
     products: tuple[ProductCount, ...]
     """The largest first, and no more than a dozen."""
+    products_more: int
+    """Products that are left out."""
     builds: tuple[Population, ...]
     """The largest first, and no more than twenty."""
     builds_more: int
@@ -136,6 +139,7 @@ def _shown(found: Summary) -> SummaryShown:
         dict(found.states),
         {str(stage): count for stage, count in found.stages.items()},
         tuple(ProductCount(*it) for it in found.products),
+        found.products_more,
         tuple(found.builds),
         found.builds_more,
         (_coming(7, found.week), _coming(30, found.month)),

@@ -42,6 +42,9 @@ class ServersAsked(Struct, frozen=True, forbid_unknown_fields=True):
     branch: Annotated[
         Annotated[str, Meta(pattern=_BUILD)] | None, Meta(description="First numbers of the build.")
     ] = None
+    product_branch: Annotated[
+        str, Meta(max_length=300, description="Both by name, such as Exchange Server 2016 CU23.")
+    ] = ""
     build: Annotated[str, Meta(max_length=50, description="The whole build.")] = ""
     cve: Annotated[str, Meta(max_length=30, description="A hole that the build certainly has.")] = ""
     exploited: Annotated[

@@ -74,7 +74,9 @@ class Summary(Struct, frozen=True):
     states: Mapping[str, int]
     stages: Mapping[int, int]
     products: Sequence[tuple[str, int, int]]
-    """Name, servers, and those of them that are out of date; the largest first."""
+    """Product and branch by name, servers, and those of them that are out of date; the largest first."""
+    products_more: int
+    """How many are not shown."""
     builds: Sequence[Population]
     """The largest first, and no more than are shown."""
     builds_more: int
@@ -98,6 +100,7 @@ def summarize(listing: Listing, tenants: frozenset[str] | None) -> Summary:
         {state: states[state] for state in State if states[state]},
         dict(sorted(Counter(it.stage for it in bad if it.stage).items())),
         [(name, count, late_names[name]) for name, count in names.most_common(_PRODUCTS)],
+        max(0, len(names) - _PRODUCTS),
         [
             Population(_release(kinds[kind]), kind[1], kind[0], count, late[kind])
             for kind, count in seen.most_common(_BUILDS)
@@ -114,18 +117,13 @@ def _is_exploited(line: Line) -> bool:
 def _by_product(kinds: Mapping[_Kind, Line], counted: Counter[_Kind]) -> Counter[str]:
     found = Counter[str]()
     for kind, count in counted.items():
-        found[_product(kinds[kind])] += count
+        found[kinds[kind].product_branch] += count
     return found
-
-
-def _product(line: Line) -> str:
-    branch = line.assessment.branch if line.assessment else ""
-    return " ".join(part for part in (line.product or line.software, branch) if part)
 
 
 def _release(line: Line) -> str:
     update = line.assessment.update if line.assessment else ""
-    return " ".join(part for part in (_product(line), update) if part)
+    return " ".join(part for part in (line.product_branch, update) if part)
 
 
 def _coming(late: Iterable[Line], now: float) -> tuple[Coming, Coming]:
