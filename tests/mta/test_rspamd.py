@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import smtplib
 import socket
 import time
 from collections.abc import Iterator
@@ -111,6 +112,40 @@ def test_what_is_only_reported_is_a_symbol_and_no_more(open_folder: Path) -> Non
     assert found["action"] != "reject"
     assert "WEHR_WOULD_BLOCK" in found["symbols"]
     assert "WEHR_BLOCK" not in found["symbols"]
+
+
+def _say_hello(mx: postfix.Postfix, helo: str) -> int:
+    """The code for a message of a client that calls itself so, each character a byte."""
+    with smtplib.SMTP(mx.host, mx.port, timeout=30) as client:
+        client.command_encoding = "latin-1"
+        client.ehlo()
+        assert client.docmd("XCLIENT", f"ADDR={PEER.address} NAME={PEER.name}")[0] == 220
+        assert client.ehlo(helo)[0] == 250
+        assert client.docmd("MAIL FROM:<probe@example.com>")[0] == 250
+        assert client.docmd("RCPT TO:<postmaster@example.org>")[0] == 250
+        return client.data(f"{messages.exchange(OUTDATED)}\r\nA message.\r\n")[0]
+
+
+def test_nobody_passes_unasked_who_says_what_is_no_utf_8(open_folder: Path) -> None:
+    """JSON cannot hold it: with one such byte in its HELO, or in its DNS, a server would never be refused."""
+    with (
+        _wehr(open_folder) as (wehr, settings),
+        rspamd.running(open_folder / "rspamd", settings) as filtering,
+        postfix.running(open_folder / "postfix", filtering.milter, settings={"smtputf8_enable": "no"}) as mx,
+    ):
+
+        def scan(**about: str) -> str:
+            found = filtering.scan(f"{messages.exchange(OUTDATED)}\nA message.\n", ABOUT | about)
+            return str(found["action"])
+
+        _age(wehr, scan, 0, 25, 50, 75, 95)
+        actions = [scan(**{name: "mail\xff.example.com"}) for name in ("Helo", "Hostname")]
+        code = _say_hello(mx, "mail\xff.example.com")
+        log = filtering.log
+
+    assert actions == ["reject", "reject"]
+    assert code == 554
+    assert "not asked" not in log
 
 
 def test_mail_flows_when_wehr_is_not_there_or_hangs(open_folder: Path) -> None:

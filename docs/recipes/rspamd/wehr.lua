@@ -33,19 +33,25 @@ local SYMBOLS = {
   WEHR_WOULD_BLOCK = 'Would be refused, if Wehr enforced it',
 }
 
+-- JSON is UTF-8; what a client says need not be
+local function text(said)
+  said = said or ''
+  return rspamd_util.is_valid_utf8(said) and said or (said:gsub('[\128-\255]', '?'))
+end
+
 local function question(task)
   local fields, domains = {}, {}
   for _, field in ipairs(task:get_header_full('Received') or {}) do
     fields[#fields + 1] = field.raw:gsub('[\r\n]+$', '') .. '\n'
   end
   for _, recipient in ipairs(task:get_recipients('smtp') or {}) do
-    domains[#domains + 1] = recipient.domain
+    domains[#domains + 1] = text(recipient.domain)
   end
   local ip, name = task:get_from_ip(), task:get_hostname()
   return {
     client_ip = ip and ip:is_valid() and ip:to_string() or '',
-    client_name = settings.verified_names and name ~= 'unknown' and name or '',
-    helo = task:get_helo() or '',
+    client_name = settings.verified_names and name ~= 'unknown' and text(name) or '',
+    helo = text(task:get_helo()),
     authenticated = task:get_user() ~= nil,
     listener = settings.listener,
     recipients = domains,
