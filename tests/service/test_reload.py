@@ -1,19 +1,22 @@
 """Reloading: the new configuration from the next message on, or the old one and a word about it."""
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from threading import Event
 
 import messages
+import msgspec
 import pytest
 from msgspec.structs import replace
 from ports import free_port
-from running import configuration, process, receiver
+from running import configuration, process, receiver, until
 
 from wehr.catalogue import Catalogue
 from wehr.doors.milter import MilterClient
@@ -46,6 +49,48 @@ def test_what_needs_a_restart_is_named(tmp_path: Path) -> None:
     with receiver(tmp_path, START, mode="report") as wehr:
         assert wehr.reload(configuration(wehr.port, "enforce", "milter.idle_timeout = 60")) == ("milter",)
         assert wehr.service.config.policy.mode is Mode.ENFORCE
+
+
+def test_what_needs_a_restart_is_named_as_long_as_it_does(tmp_path: Path) -> None:
+    """By every reload, and not by the one that takes it back; there are as many workers as there were."""
+    with receiver(tmp_path, START, mode="report") as wehr:
+        before = configuration(wehr.port, "report")
+        after = replace(before, workers=3, milter=replace(before.milter, idle_timeout=60))
+
+        assert [wehr.reload(config) for config in (after, after)] == [("milter", "workers")] * 2
+        assert wehr.service.config.workers == 1
+        assert [wehr.reload(config) for config in (before, before)] == [(), ()]
+
+
+def test_each_of_several_workers_names_what_needs_a_restart(tmp_path: Path) -> None:
+    """As long as it does; how many workers there are as well, though each is started by a number."""
+    file = tmp_path / "wehr.toml"
+    serve = [sys.executable, "-m", "wehr", "serve", "--config", str(file), "--state", str(tmp_path / "state")]
+    file.write_text("workers = 2\n")
+    with subprocess.Popen(
+        [*serve, "--listen", "127.0.0.1:0", "--socket", "", "--web", ""],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as wehr:
+        assert wehr.stdout
+        assert wehr.stderr
+        log = map(msgspec.json.decode, wehr.stderr)
+
+        def reload(text: str, event: str = "some changes need a restart") -> list[str]:
+            file.write_text(text)
+            wehr.send_signal(signal.SIGHUP)
+            both = islice((line for line in log if line["event"] == event), 2)
+            return [line.get("tables", "") for line in both]
+
+        try:
+            assert any(line.startswith("Ready") for line in wehr.stdout)
+            assert reload("workers = 3\nline.idle_timeout = 60\n") == ["line, workers"] * 2
+            assert reload("workers = 3\nline.idle_timeout = 60\n") == ["line, workers"] * 2
+            reload("workers = 2\n", "configuration reloaded")
+            assert reload("workers = 2\nhttp.idle_timeout = 90\n") == ["http"] * 2
+        finally:
+            wehr.terminate()
 
 
 def test_a_broken_file_keeps_the_old_configuration_and_says_so(tmp_path: Path) -> None:
@@ -145,7 +190,7 @@ def test_the_last_of_two_reloads_counts(tmp_path: Path, monkeypatch: pytest.Monk
         first = run(service.reload(slow))
         begun.wait(20)
         second = run(service.reload(configuration(wehr.port, "enforce")))
-        run(asyncio.sleep(0.2)).result(20)
+        until(lambda: second.done() or service._reloading._waiters)
         go_on.set()
         first.result(20)
         second.result(20)

@@ -50,6 +50,7 @@ state_option = click.option(
 @click.option("--sink", metavar="HOST:PORT", help="Take mail here, judge it, and drop it: to try Wehr out.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that take mail, as configured.")
 @click.option("--worker", type=int, hidden=True, help="The number of this worker, under a supervisor.")
+@click.option("--among", type=int, hidden=True, help="How many workers it has.")
 @click.option("--inherited", hidden=True, help="What it inherits: the folder's lock, and the sockets.")
 def command(
     file: Path | None,
@@ -60,6 +61,7 @@ def command(
     sink: str | None,
     workers: int | None,
     worker: int | None,
+    among: int | None,
     inherited: str | None,
 ) -> None:
     """Start the doors and take mail, in the foreground.
@@ -76,6 +78,7 @@ def command(
     try:
         if worker is not None and inherited is not None:
             lock, role = _inherit(worker, inherited)
+            config = msgspec.structs.replace(config, workers=among or config.workers)
             with StateFolder(path, lock) as folder:
                 _run(_serve(config, folder, configured, role))
             return
@@ -84,7 +87,7 @@ def command(
                 _run(_serve(config, folder, configured))
                 return
             with Listeners(config, folder.path) as listeners:
-                _run(_supervise(config, folder, listeners, file))
+                _run(_supervise(config, folder, listeners, file, workers))
     except CannotStart:
         sys.exit(2)
     except StartError as error:
@@ -150,8 +153,10 @@ def _run(serving: Coroutine[None, None, None]) -> None:
         runner.run(serving)
 
 
-async def _supervise(config: Config, folder: StateFolder, listeners: Listeners, file: Path | None) -> None:
-    """Have workers serve, each by this very program."""
+async def _supervise(
+    config: Config, folder: StateFolder, listeners: Listeners, file: Path | None, workers: int | None
+) -> None:
+    """Have workers serve, each by this very program; ``workers`` are those on the command line."""
     doors = [(name, it.fileno()) for name, sockets in listeners.sockets.items() for it in sockets]
     inherited = ",".join((str(folder.descriptor), *(f"{name}={number}" for name, number in doors)))
     name = file or find()
@@ -160,8 +165,8 @@ async def _supervise(config: Config, folder: StateFolder, listeners: Listeners, 
         return [
             *(sys.executable, "-m", "wehr", "serve", "--state", str(folder.path)),
             *(("--config", str(name)) if name else ()),
-            *("--workers", str(config.workers), "--worker", str(number)),
-            *("--inherited", inherited),
+            *(("--workers", str(workers)) if workers else ()),
+            *("--worker", str(number), "--among", str(config.workers), "--inherited", inherited),
         ]
 
     def ready() -> None:

@@ -64,6 +64,7 @@ class Service:
             sockets: what to listen on; without any, what is configured.
         """
         self._observer = observer
+        self._started = config
         self.config = config
         self.folder = folder
         self.clock = SteadyClock(clock)
@@ -97,7 +98,7 @@ class Service:
         """Judge by another configuration and a freshly read catalogue, from the next message on.
 
         Returns:
-            The tables in which something was changed that only a restart brings into force.
+            The tables in which something stands that only a restart brings into force.
 
         Raises:
             StartError: the catalogue cannot be read; everything stays as it was.
@@ -110,7 +111,9 @@ class Service:
             catalogue = await asyncio.to_thread(self._load_catalogue, config)
         except CatalogueError as error:
             raise StartError(str(error)) from None
-        fixed = tuple(name for name in _FIXED if _fixed(config, name) != _fixed(self.config, name))
+        fixed = tuple(name for name in _FIXED if _fixed(config, name) != _fixed(self._started, name))
+        # There are as many workers as before, and the first adopts the journals of those beyond them.
+        config = msgspec.structs.replace(config, workers=self._started.workers)
         self.config = config
         self.node.configure(config)
         await self.node.note(catalogue, self.clock())
