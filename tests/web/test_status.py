@@ -66,6 +66,20 @@ def test_it_tells_what_was_seen_why_what_to_install_and_when(tmp_path: Path) -> 
         assert part in text, part
 
 
+def test_what_is_accepted_but_leaves_an_exploited_hole_open_says_so(tmp_path: Path) -> None:
+    """So nobody installs the least, and stays open; what is recommended leaves none."""
+    with page(tmp_path, enforced(730), day=730) as (browser, path, _, _):
+        wanted = browser.get(path).text.partition("What to install")[2].partition("</ul>")[0]
+        german = browser.get(path, params={"lang": "de"}).text
+
+    least, *recommended = wanted.split("<li>")[1:]
+    assert "15.1.2507.61" in least
+    assert "leaves open what attackers use: CVE-2026-42897" in least
+    assert recommended
+    assert "leaves open" not in "".join(recommended)
+    assert "lässt offen, was Angreifer nutzen: CVE-2026-42897" in german
+
+
 @pytest.mark.parametrize(
     ("day", "mode", "said"),
     [

@@ -23,6 +23,14 @@ _UPDATES: Final = 6
 """So many missing updates are named, the newest; the rest is counted."""
 
 
+class Cure(Struct, frozen=True):
+    """A release that may be installed."""
+
+    release: Release
+    leaves: tuple[str, ...]
+    """Holes that are known to be exploited and that it leaves open."""
+
+
 class Told(Struct, frozen=True):
     """What the page says of a server, beside its story."""
 
@@ -38,7 +46,7 @@ class Told(Struct, frozen=True):
     """Whether the version convicts nobody, for distributions mend the software under it."""
     holes: tuple[Vulnerability, ...]
     """Known to be exploited, and certain."""
-    wanted: tuple[Release, ...]
+    wanted: tuple[Cure, ...]
     """What to install, the least that is accepted first."""
     updates: Link | None
     break_in: tuple[Link, ...]
@@ -117,13 +125,17 @@ def _up_to_date(found: Story, basis: Basis) -> bool:
     return bool(known and known.state is State.CURRENT and not (basis.asked(known) or known.attacked))
 
 
-def _wanted(found: Story, basis: Basis) -> tuple[Release, ...]:
+def _wanted(found: Story, basis: Basis) -> tuple[Cure, ...]:
     if not found.assessment:
         return ()
     least = basis.least(found.assessment) if found.report.out_of_date else None
     software = found.assessment.software
     builds = dict.fromkeys((*([least] if least else []), *found.assessment.recommended_builds))
-    return tuple(it for build in builds if (it := basis.catalogue.release_of(software, build)))
+    return tuple(
+        Cure(it, tuple(hole.cve for hole in basis.catalogue.assess(build, basis.today, software).attacked))
+        for build in builds
+        if (it := basis.catalogue.release_of(software, build))
+    )
 
 
 PAGES: Final = (Page("/s/{ref}", _status, Need.NOTHING, "status"),)
