@@ -137,7 +137,7 @@ def running(filters: list[Filter], folder: Path) -> Iterator[None]:
 def _wait_for(address: str, contender: Filter, folder: Path) -> None:
     family = socket.AF_UNIX if "/" in address else socket.AF_INET
     host, _, port = address.rpartition(":")
-    for _ in range(150):
+    for _ in range(600):  # a minute: on a busy machine rspamd has needed more than 15 seconds
         with socket.socket(family) as sock, contextlib.suppress(OSError):
             sock.connect(address if "/" in address else (host, int(port)))
             return
