@@ -79,6 +79,22 @@ def test_filters_narrow_it(asked: str, found: set[str], tmp_path: Path) -> None:
     assert {name for name in (*NAMES, "good.example.org") if f">{name}<" in text} == found
 
 
+@pytest.mark.parametrize("text", ["müller", "MÜLLER.example", "xn--mller-kva", " müller "])
+def test_a_name_is_found_in_either_spelling(text: str, tmp_path: Path) -> None:
+    """As its owner writes it, and as it stands in HELO."""
+    entries = (entry(sighting(0, name="xn--mller-kva.example.test")), entry(sighting(0)))
+    with house(tmp_path, at(1)) as (given, source, store):
+        store.carry("mx1", Position(), entries, Position(1, 1), at(1))
+        learn(source, store)
+        with client(given, VIEWER) as browser:
+            found = browser.get("/report", params={"text": text}).text
+            odd = browser.get("/report", params={"text": "ü" * 500})
+
+    assert "xn--mller-kva" in found.replace("<wbr>", "")
+    assert ">mail.example.org<" not in found
+    assert odd.status_code == 200
+
+
 def test_paging_forth_and_back_shows_each_server_once(tmp_path: Path) -> None:
     """By the links of the page itself."""
     with browsing(tmp_path) as browser:

@@ -24,6 +24,7 @@ from wehr.ledger.report import Basis, Course, judge
 from wehr.ledger.state import DAY, ServerState
 from wehr.policy import ServerKey
 from wehr.policy.ladder import Stage
+from wehr.policy.scope import a_labels
 
 _T = TypeVar("_T")
 _Given = TypeVarTuple("_Given")
@@ -95,7 +96,7 @@ class ServerQuery(Struct, frozen=True):
     """What comes within some days."""
     within_days: Annotated[int, Meta(ge=1, le=366)] = 30
     text: str = ""
-    """Part of a name, network, address or reference, in any case of letters."""
+    """Part of a name, network or address, or a reference; in any case of letters, names in either spelling."""
     tenants: frozenset[str] | None = None
     """The tenants that the asker may see; None: all."""
     sort: Sort = Sort.STANDING
@@ -300,7 +301,7 @@ def _conditions(query: ServerQuery, now: float) -> Iterator[Callable[[Line], boo
     if query.product or query.cve or query.exploited is not None:
         fits = _Once(partial(_fits, query))
         yield lambda line: fits(line.assessment)
-    if text := query.text.strip().lower():
+    if text := a_labels(query.text.strip().lower()):
         yield (
             lambda line: (
                 text in line.key.name

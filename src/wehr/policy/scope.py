@@ -18,6 +18,8 @@ from wehr.policy.types import Mode, Reason, ServerKey, Stop
 DEFAULT_TENANT = "default"
 """The tenant of every recipient domain that no tenant names."""
 
+_LONGEST_NAME = 253
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -223,6 +225,17 @@ def exemption_stops(
         until = item.until.timestamp() if item.until else None
         stops.append(Stop(item.since.timestamp(), until, Reason.EXEMPT if excused else None))
     return tuple(stops)
+
+
+def a_labels(name: str) -> str:
+    """A name, or the beginning of one, as it stands in envelopes and HELO: in A-labels (RFC 5890).
+
+    As it is, if its letters are none of a domain's, or too many.
+    """
+    with suppress(idna.IDNAError):
+        if not name.isascii() and len(name) <= _LONGEST_NAME:
+            return idna.encode(name, uts46=True).decode()
+    return name
 
 
 def spellings(domain: str) -> frozenset[str]:
