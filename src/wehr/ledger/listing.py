@@ -96,7 +96,7 @@ class ServerQuery(Struct, frozen=True):
     """What comes within some days."""
     within_days: Annotated[int, Meta(ge=1, le=366)] = 30
     text: str = ""
-    """Part of a name, network or address, or a reference; in any case of letters, names in either spelling."""
+    """Part of a name, network or address, or a reference; in any case of letters and either spelling."""
     tenants: frozenset[str] | None = None
     """The tenants that the asker may see; None: all."""
     sort: Sort = Sort.STANDING
