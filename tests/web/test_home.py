@@ -205,6 +205,19 @@ def test_for_whom_nothing_is_refused_is_said_to_those_who_see_them(
     assert ("Nothing is refused" in text) is bool(said)
 
 
+def test_who_has_no_tenant_of_the_configuration_is_told_so(tmp_path: Path) -> None:
+    """And not that nothing is refused, as if the policy only reported."""
+    policy = Policy(mode=Mode.ENFORCE, tenants=(Tenant("city", mode=Mode.ENFORCE),))
+    gone = Visitor("tom", Need.READ, frozenset({"school", "old & <b>town</b>"}))
+    with browsing(tmp_path, day=0, visitor=gone) as (browser, source):
+        source.value = msgspec.structs.replace(source.value, policy=policy)
+        text = browser.get("/").text
+
+    told = "None of your tenants is in the configuration, so no mail comes in for them:"
+    assert f"{told}</strong> old &amp; &lt;b&gt;town&lt;/b&gt;, school" in text
+    assert "Nothing is refused" not in text
+
+
 def test_each_figure_leads_to_the_servers_that_it_counts(tmp_path: Path) -> None:
     """A silent one is in none; this week one enters throttling and one blocking; one has no support.
 

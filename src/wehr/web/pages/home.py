@@ -161,6 +161,7 @@ async def _home(visit: Visit) -> Response:
         nodes=nodes,
         quiet=quiet_nodes(nodes),
         doubt=present.doubt,
+        gone=() if tenants else sorted(visit.visitor.tenants or ()),
         reported=reported,
         enforces=len(reported) < len(tenants),
         days=days,
