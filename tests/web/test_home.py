@@ -13,6 +13,7 @@ from browsing import VIEWER, Standing, client, house, learn
 from ledger_stories import NEW, at, entry, sighting
 from starlette.testclient import TestClient
 
+from wehr.ledger import open_store
 from wehr.ledger.journal import Entry, Position
 from wehr.policy import Policy
 from wehr.policy.scope import Connector, Tenant
@@ -216,6 +217,21 @@ def test_who_has_no_tenant_of_the_configuration_is_told_so(tmp_path: Path) -> No
     told = "None of your tenants is in the configuration, so no mail comes in for them:"
     assert f"{told}</strong> old &amp; &lt;b&gt;town&lt;/b&gt;, school" in text
     assert "Nothing is refused" not in text
+
+
+@pytest.mark.parametrize(("behind", "lags"), [(3600, False), (3601, True)])
+def test_a_node_that_lags_is_told_where_people_look_first(behind: int, lags: bool, tmp_path: Path) -> None:
+    """By name, once it has carried in nothing for an hour while others did; not for a quiet night of all."""
+    with browsing(tmp_path, entry(sighting(0)), day=5) as (browser, _):
+        with open_store(f"sqlite:///{tmp_path / 'wehr.sqlite'}") as store:
+            store.carry("mx2", Position(), (entry(sighting(0)),), Position(1, 1), at(5) - behind)
+        text = browser.get("/").text
+        german = browser.get("/?lang=de").text
+
+    told = "Nodes that have carried in nothing for an hour while others did:</strong> mx2</p>"
+    assert (told in text) is lags
+    assert ("Knoten, die seit einer Stunde nichts eingetragen haben" in german) is lags
+    assert text.count("mx1") == 1
 
 
 def test_each_figure_leads_to_the_servers_that_it_counts(tmp_path: Path) -> None:
