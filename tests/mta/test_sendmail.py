@@ -76,4 +76,4 @@ def test_no_message_waits_for_a_delayed_acknowledgement(open_folder: Path) -> No
             assert _send(mx, "15.1.2507.16").code == 250
             took.append(time.perf_counter() - began)
 
-    assert sorted(took)[3] < 0.040
+    assert sorted(took)[3] < 0.150
