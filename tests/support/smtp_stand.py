@@ -1,6 +1,7 @@
 """The SMTP proxy in a thread, between a client of the test's and a next hop that does as it is told."""
 
 import asyncio
+import atexit
 import contextlib
 import socket
 import ssl
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import BinaryIO
 
@@ -279,6 +281,7 @@ def door(
 def certificates() -> Path:
     """A folder with an authority (ca.pem), a server's certificate and a client's, made by openssl."""
     folder = Path(mkdtemp(prefix="wehr-test-"))
+    atexit.register(rmtree, folder)
 
     def openssl(*arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
