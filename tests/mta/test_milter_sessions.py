@@ -159,7 +159,10 @@ def _asked(door: Door) -> Session:
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_an_ipv6_client_is_told_by_its_address(system: str, open_folder: Path, door: Door) -> None:
     """Sendmail writes ``IPv6:`` in front, Postfix does not."""
-    port = free_port()
+    try:
+        port = free_port("::1")
+    except RuntimeError:
+        pytest.skip("no IPv6 on this machine")
     with _system(system, open_folder, door.open().port, ipv6=port):
         assert _deliver(("::1", port)) == 250
     assert _asked(door).client_ip == "::1"

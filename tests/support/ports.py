@@ -27,8 +27,9 @@ def free_port(host: str = "127.0.0.1") -> int:
 
     ``RuntimeError`` if none is left.
     """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in itertools.islice(_PORTS, _EACH):
-        with socket.socket() as probe, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), socket.socket(family) as probe:
             probe.bind((host, port))
             return port
     raise RuntimeError("no port is free")
