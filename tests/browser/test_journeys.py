@@ -263,3 +263,27 @@ def test_a_tenant_is_paused_with_keys_alone_in_german(fleet: Sites, browser: Bro
         expect(page.locator(".held")).to_contain_text("Prüfungszeit")
         (pause,) = [it for it in running.store.pauses() if it.tenant == "university"]
         assert (pause.days, pause.server, pause.by, pause.why) == (7, None, "operator", "Prüfungszeit")
+
+
+def test_a_tenant_is_ticked_for_its_operator_with_keys_alone(fleet: Sites, browser: Browser) -> None:
+    """Without scripts: the list opens, its boxes come one after the other, and Change is the next."""
+    roles = (Role.ADMINISTRATOR, Role.TENANT_OPERATOR)
+    with fleet(*roles) as running, window(browser, running.url, java_script_enabled=False) as page:
+        running.log_in(page, Role.ADMINISTRATOR)
+        page.goto("/access")
+        row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="tenant-operator"))
+        row.locator("summary").focus()
+        for key in ("Enter", "Tab"):
+            page.keyboard.press(key)
+        expect(row.get_by_label("default")).to_be_focused()
+        page.keyboard.press("Space")
+        page.keyboard.press("Tab")
+        expect(row.get_by_label("university")).to_be_focused()
+        expect(row.get_by_label("university")).to_be_checked()
+        page.keyboard.press("Tab")
+        expect(row.get_by_role("button", name="Change")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(row.locator("summary")).to_have_text("Tenants: default, university")
+        operator = Accounts(running.store).get("tenant-operator")
+        assert operator is not None
+        assert operator.tenants == ("default", "university")
