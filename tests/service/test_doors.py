@@ -84,11 +84,69 @@ def test_all_doors_drain_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_an_address_that_is_taken_names_its_key(tmp_path: Path) -> None:
     """And what was opened before is closed again."""
-    port = free_port()
-    config = configuration(port, "report", f'line.listen = ["127.0.0.1:{port}"]')
-    with pytest.raises(StartError, match=r"is taken by another program; .* with line\.listen$"):
-        Listeners(config, tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        config = configuration(free_port(), "report", f'line.listen = ["127.0.0.1:{port}"]')
+        with pytest.raises(StartError, match=r"is taken by another program; .* with line\.listen$"):
+            Listeners(config, tmp_path)
     assert not (tmp_path / "milter.sock").exists()
+
+
+@pytest.mark.parametrize(
+    ("extra", "address", "taken", "remedy"),
+    [
+        (
+            'line.listen = ["127.0.0.1:{port}"]',
+            "127.0.0.1:{port}",
+            "127.0.0.1:{port} of milter.listen or --listen",
+            "choose another with line.listen",
+        ),
+        (
+            'web.listen = ["localhost:{port}"]',
+            "localhost:{port}",
+            "127.0.0.1:{port} of milter.listen or --listen",
+            "choose another with web.listen",
+        ),
+        (
+            'http.listen = ["127.0.0.1:{other}", "127.0.0.1:{other}"]',
+            "127.0.0.1:{other}",
+            "127.0.0.1:{other} of http.listen",
+            "take one of them away",
+        ),
+        (
+            'smtp.next_hop = "127.0.0.1:2"\nsmtp.listen = ["127.0.0.1:{other}", "0.0.0.0:{other}"]',
+            "0.0.0.0:{other}",
+            "127.0.0.1:{other} of smtp.listen",
+            "take one of them away",
+        ),
+        (
+            'line.socket = "milter.sock"',
+            "{folder}/milter.sock",
+            "{folder}/milter.sock of milter.socket or --socket",
+            "choose another with line.socket",
+        ),
+    ],
+)
+def test_an_address_that_is_named_twice_is_no_other_programs(
+    tmp_path: Path, extra: str, address: str, taken: str, remedy: str
+) -> None:
+    """Both settings are named, and nothing is left behind."""
+    port = free_port()
+    names = {"port": port, "other": free_port(), "folder": tmp_path}
+    config = configuration(port, "report", extra.format(**names))
+    with pytest.raises(StartError) as caught:
+        Listeners(config, tmp_path)
+    said = f"{address} is taken by Wehr itself, with {taken}; {remedy}"
+    assert str(caught.value) == said.format(**names)
+    assert not (tmp_path / "milter.sock").exists()
+
+
+def test_ports_that_the_system_chooses_and_both_loopbacks_do_not_meet(tmp_path: Path) -> None:
+    """They are different addresses."""
+    port = free_port()
+    both = f'web.listen = ["127.0.0.1:{port}", "[::1]:{port}", "127.0.0.1:0", "127.0.0.1:0"]'
+    with Listeners(configuration(free_port(), "report", both), tmp_path) as listeners:
+        assert len(listeners.pages) == 4
 
 
 def test_an_address_that_is_none_is_an_error_of_the_configuration() -> None:

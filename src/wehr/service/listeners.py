@@ -9,6 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Self
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from wehr.doors.sockets import bind_unix
 from wehr.service.config import Config
 from wehr.service.door_settings import Door, split_address
@@ -19,8 +22,26 @@ WEB: Final = "web"
 PUBLIC: Final = "web.public"
 """What the pages' sockets are called, beside the doors'."""
 _BACKLOG: Final = 1024
+_ANY: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - told apart, not listened on
 _LOW: Final = 1024
 """Ports below are the system's."""
+
+
+class _Claim(Struct, frozen=True):
+    """Where to listen, and what asks for it."""
+
+    family: int
+    host: str
+    """An address, or the path of a unix socket."""
+    port: int
+    address: str
+    """As it is configured."""
+    option: str
+
+    def meets(self, other: "_Claim") -> bool:
+        """Whether only one of them can be had."""
+        same = self.host == other.host or not _ANY.isdisjoint((self.host, other.host))
+        return same and (self.family, self.port) == (other.family, other.port)
 
 
 class Listeners:
@@ -41,6 +62,7 @@ class Listeners:
         self.pages: list[str] = []
         self._addresses: dict[str, list[str]] = {name: [] for name in DOORS}
         self._paths: list[tuple[Path, int]] = []
+        self._taken: list[_Claim] = []
         try:
             for name in DOORS:
                 settings = getattr(config, name)
@@ -68,13 +90,19 @@ class Listeners:
         try:
             found = dict.fromkeys(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
             for family, _, _, _, place in found:
-                self.sockets[name].append(socket.create_server(place[:2], family=family, backlog=_BACKLOG))
+                claim = _Claim(family, str(place[0]), port, address, option)
+                self._see_free(claim)
+                listener = socket.create_server(place[:2], family=family, backlog=_BACKLOG)
+                self.sockets[name].append(listener)
+                self._taken.append(replace(claim, port=listener.getsockname()[1]))
         except OSError as error:
             raise StartError(_why_not(option, address, error)) from None
         return host, self.sockets[name][-1].getsockname()[1]
 
     def _listen_unix(self, name: str, path: Path, settings: Door) -> None:
         check_group(name, settings)
+        claim = _Claim(socket.AF_UNIX, str(path), 0, str(path), _option(name, "socket"))
+        self._see_free(claim)
         try:
             listener = bind_unix(path, int(settings.socket_mode, 8), settings.socket_group or None)
         except OSError as error:
@@ -86,9 +114,19 @@ class Listeners:
                 )
             raise StartError(f"the socket {path} cannot be opened: {error}; {remedy}") from None
         self.sockets[name].append(listener)
+        self._taken.append(claim)
         self._paths.append((path, path.stat().st_ino))
         listener.listen(_BACKLOG)
         self._addresses[name].append(f"unix:{path}")
+
+    def _see_free(self, claim: "_Claim") -> None:
+        """See that none of our own sockets is in the way: nobody is to look for another program."""
+        for taken in self._taken:
+            if taken.meets(claim):
+                same = taken.option == claim.option
+                remedy = "take one of them away" if same else f"choose another with {claim.option}"
+                where = f"{taken.address} of {taken.option}"
+                raise StartError(f"{claim.address} is taken by Wehr itself, with {where}; {remedy}")
 
     def close(self) -> None:
         """Close them, and remove the unix sockets that are still ours."""
@@ -128,7 +166,7 @@ def _place(host: str, port: int) -> str:
 def _option(name: str, key: str) -> str:
     """Where an address of a door is set: the command line knows the milter's and the sink's."""
     if name == "sink":
-        return "--sink"
+        return "sink.listen or --sink"
     return f"{name}.{key} or --{key}" if name == "milter" else f"{name}.{key}"
 
 
