@@ -54,9 +54,16 @@ def limit_option(default: int, what: str) -> Callable[..., Any]:
     )
 
 
+def _login_name() -> str:
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a container's user may be only a number
+        return f"uid {os.getuid()}"
+
+
 actor_option = click.option(
     "--by",
-    default=lambda: os.environ.get("SUDO_USER") or getpass.getuser(),
+    default=_login_name,
     show_default="your login name",
     help="Who does this, for the audit.",
 )

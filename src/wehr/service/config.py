@@ -202,7 +202,10 @@ def _machine_name() -> str:
 
 def find() -> Path | None:
     """The configuration file that is used when none is named."""
-    user = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    try:
+        user = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    except RuntimeError:  # a container's user may be only a number, with no home
+        user = os.devnull
     files = (Path(name.replace("$XDG_CONFIG_HOME", user)) for name in SEARCHED)
     return next((file for file in files if _there(file)), None)
 

@@ -14,10 +14,17 @@ class StartError(Exception):
 
 
 def default_state() -> Path:
-    """The state folder when none is named: systemd's, or else the user's (XDG base directories)."""
+    """The state folder when none is named: systemd's, or else the user's (XDG base directories).
+
+    Raises:
+        FileNotFoundError: the user has no home, like one of a container that is only a number.
+    """
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wehr"
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wehr"
+    except RuntimeError:
+        raise FileNotFoundError("who runs this has no home; name the state folder with --state") from None
 
 
 class StateFolder:
