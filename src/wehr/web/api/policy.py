@@ -19,8 +19,6 @@ from wehr.web.pages.policy import connectors_of, floors_of, own_tenants
 from wehr.web.visit import Need
 
 _LONGEST: Final = 3660
-_LAST: Final = 7_258_118_400.0
-"""The year 2200: from there even a long ladder ends before the year 9999, after which there are no dates."""
 
 
 class StageShown(Struct, frozen=True):
