@@ -25,7 +25,8 @@ def configure(settings: Log) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # A line is one write, its end included: workers share a standard error, and print() makes it two.
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
 
 
