@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from wehr.web.access.accounts import Accounts
 from wehr.web.visit import Role
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = [pytest.mark.xdist_group("journeys"), pytest.mark.timeout(600)]
 
 HARBOUR = "ex01.harbour.example"
 

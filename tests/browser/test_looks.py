@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from wehr.web.access.accounts import Accounts
 from wehr.web.visit import Role
 
-pytestmark = pytest.mark.xdist_group("looks")
+pytestmark = [pytest.mark.xdist_group("looks"), pytest.mark.timeout(600)]
 
 WHAT_IF = "/policy/what-if?floor_builds=15.2.2562&floor_least=15.2.2562.54&floor_since=2026-12-01"
 PAGES = {
