@@ -1,6 +1,7 @@
 """``wehr serve``: what it prints, and how it ends when it cannot start."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,32 +23,77 @@ def _fails(*arguments: str) -> str:
     return run.stderr
 
 
-def test_it_prints_the_line_for_postfix_and_ends_in_order(tmp_path: Path) -> None:
-    """The lines can be pasted as they are; SIGTERM ends with 0 and removes the socket."""
-    port = free_port()
-    run = subprocess.Popen(
-        [*SERVE, "--state", str(tmp_path), "--listen", f"127.0.0.1:{port}"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _says(*arguments: str) -> list[str]:
+    """What it prints up to "Ready."; ended by SIGTERM, it must end with 0."""
+    run = subprocess.Popen([*SERVE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert run.stdout is not None
     lines = []
     for line in run.stdout:
-        lines.append(line)
+        lines.append(line.rstrip("\n"))
         if line.startswith("Ready"):
             break
     run.send_signal(signal.SIGTERM)
     out, err = run.communicate(timeout=30)
-
-    assert (
-        f"smtpd_milters = {{ inet:127.0.0.1:{port}, default_action=accept, "
-        "connect_timeout=3s, command_timeout=3s, content_timeout=10s }\n"
-    ) in lines
-    assert any(f"unix:{tmp_path / 'milter.sock'}" in line for line in lines)
-    assert any(f"wehr report --state {tmp_path}' lists" in line for line in lines)
     assert run.returncode == 0, out + err
+    return lines
+
+
+def _milters(address: str) -> str:
+    """The line for main.cf."""
+    return (
+        f"smtpd_milters = {{ {address}, default_action=accept, "
+        "connect_timeout=3s, command_timeout=3s, content_timeout=10s }"
+    )
+
+
+def test_it_prints_the_line_for_postfix_and_ends_in_order(tmp_path: Path) -> None:
+    """The lines can be pasted as they are; SIGTERM ends with 0 and removes the socket."""
+    port = free_port()
+    lines = _says("--state", str(tmp_path), "--listen", f"127.0.0.1:{port}")
+
+    assert [line for line in lines if line.startswith(("smtpd_milters", "or,"))] == [
+        _milters(f"inet:127.0.0.1:{port}"),
+        "or, for a Postfix that is not chrooted (Debian's is), a little quicker:",
+        _milters(f"unix:{tmp_path / 'milter.sock'}"),
+    ]
+    assert any(f"wehr report --state {tmp_path}' lists" in line for line in lines)
     assert not (tmp_path / "milter.sock").exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_of_several_addresses_one_is_printed_that_postfix_can_connect_to(
+    tmp_path: Path, workers: str
+) -> None:
+    """The one that ``wehr setup`` would write, loopback for a wildcard; the socket alone is quicker."""
+    port = free_port()
+    addresses = ("--listen", f"0.0.0.0:{port}", "--listen", f"127.0.0.2:{free_port()}", "--socket", "")
+    lines = _says("--state", str(tmp_path), *addresses, "--workers", workers)
+
+    assert [line for line in lines if line.startswith(("smtpd_milters", "or,"))] == [
+        _milters(f"inet:127.0.0.1:{port}")
+    ]
+
+
+def test_without_the_milter_there_is_no_line_for_postfix(tmp_path: Path) -> None:
+    """As where Exim asks."""
+    file = tmp_path / "wehr.toml"
+    file.write_text(f"milter.listen = []\nline.listen = ['127.0.0.1:{free_port()}']\n")
+    lines = _says("--config", str(file), "--state", str(tmp_path), "--socket", "")
+
+    assert not any("Postfix" in line or line.startswith("smtpd_milters") for line in lines)
+
+
+def test_the_command_it_names_goes_by_the_same_files(tmp_path: Path) -> None:
+    """It can be pasted, from wherever and whatever the folder is called."""
+    folder = tmp_path / "a b"
+    folder.mkdir()
+    (folder / "wehr.toml").write_text("milter.listen = ['127.0.0.1:0']\n")
+    named = ("--config", str(folder / "wehr.toml"), "--state", str(folder / "state"))
+    lines = _says(*named)
+
+    command = next(line for line in lines if line.endswith("lists the out-of-date servers seen."))
+    command = command.removeprefix("Then '").removesuffix("' lists the out-of-date servers seen.")
+    assert shlex.split(command)[1:] == ["report", *named]
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:

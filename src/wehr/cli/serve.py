@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -80,11 +81,11 @@ def command(
             lock, role = _inherit(worker, inherited)
             config = msgspec.structs.replace(config, workers=among or config.workers)
             with StateFolder(path, lock) as folder:
-                _run(_serve(config, folder, configured, role))
+                _run(_serve(config, folder, configured, file, role))
             return
         with StateFolder(path) as folder:
             if config.workers == 1:
-                _run(_serve(config, folder, configured))
+                _run(_serve(config, folder, configured, file))
                 return
             with Listeners(config, folder.path) as listeners:
                 _run(_supervise(config, folder, listeners, file, workers))
@@ -170,7 +171,7 @@ async def _supervise(
         ]
 
     def ready() -> None:
-        click.echo(_welcome(config, folder, listeners.addresses, listeners.pages))
+        click.echo(_welcome(config, folder, file, listeners.addresses, listeners.pages))
         systemd.tell(systemd.READY)
 
     alive = asyncio.create_task(systemd.keep_alive())
@@ -183,7 +184,11 @@ async def _supervise(
 
 
 async def _serve(
-    config: Config, folder: StateFolder, configured: Callable[[], Config], role: Worker | None = None
+    config: Config,
+    folder: StateFolder,
+    configured: Callable[[], Config],
+    file: Path | None,
+    role: Worker | None = None,
 ) -> None:
     role = role or Worker()
     service = Service(config, folder, worker=role.number, sockets=role.sockets)
@@ -211,7 +216,7 @@ async def _serve(
         click.echo(
             READY.decode().strip()
             if inherited
-            else _welcome(config, folder, service.addresses, service.pages)
+            else _welcome(config, folder, file, service.addresses, service.pages)
         )
         systemd.tell(systemd.READY)
         await stop.wait()
@@ -236,26 +241,45 @@ async def _reload(service: Service, configured: Callable[[], Config]) -> None:
         log.warning("some changes need a restart", tables=", ".join(fixed))
 
 
-def _welcome(config: Config, folder: StateFolder, addresses: list[str], pages: list[str]) -> str:
+def _welcome(
+    config: Config, folder: StateFolder, file: Path | None, addresses: list[str], pages: list[str]
+) -> str:
     """What an administrator needs next: the very lines for the mail system."""
-    lines = [
-        f"smtpd_milters = {{ {address}, default_action=accept, "
-        "connect_timeout=3s, command_timeout=3s, content_timeout=10s }"
-        for address in addresses
-    ]
-    if len(lines) > 1:
-        lines[1:1] = ["or, for a Postfix that is not chrooted (Debian's is), a little quicker:"]
+    named = ("--config", str(file.absolute())) if file else ()
+    report = shlex.join((_program(), "report", *named, "--state", str(folder.path)))
     return "\n".join(
         (
             f"Wehr takes mail ({config.policy.mode} mode{_many(config)}). State: {folder.path}",
-            "Put this line into Postfix's main.cf and run 'postfix reload':",
-            *lines,
-            f"Then '{_program()} report --state {folder.path}' lists the out-of-date servers seen.",
+            *_for_postfix(addresses),
+            f"Then '{report}' lists the out-of-date servers seen.",
             "Ctrl-C ends it.",
             *pages_lines(config, folder, pages),
             *(line for address in config.sink.listen for line in _trial(address)),
             "Ready.",
         )
+    )
+
+
+def _for_postfix(addresses: list[str]) -> list[str]:
+    """What goes into its main.cf: one address, as `wehr setup` would take it; beside TCP the unix socket."""
+    from wehr.service.mta.places import preferred, read
+
+    found = [place for address in addresses if (place := read(address))]
+    best = preferred(found)
+    if best is None:
+        return []
+    lines = ["Put this line into Postfix's main.cf and run 'postfix reload':", _milters(best.postfix)]
+    for place in found:
+        if place.path and place != best:
+            lines += ["or, for a Postfix that is not chrooted (Debian's is), a little quicker:"]
+            lines += [_milters(place.postfix)]
+    return lines
+
+
+def _milters(address: str) -> str:
+    return (
+        f"smtpd_milters = {{ {address}, default_action=accept, "
+        "connect_timeout=3s, command_timeout=3s, content_timeout=10s }"
     )
 
 
