@@ -21,9 +21,9 @@ def run(*arguments: str | Path) -> Result:
 
 
 def write(folder: Path, text: str) -> Path:
-    """A configuration file."""
+    """A configuration file, by which the catalogue does not grow old: warnings of that are none of these."""
     file = folder / "wehr.toml"
-    file.write_text(text)
+    file.write_text(f"{text}\n[catalogue]\nstale_after = 3650\n")
     return file
 
 
@@ -193,5 +193,5 @@ def test_servers_in_the_store_that_would_be_refused_at_once_are_counted(tmp_path
     store.close()
 
     assert "policy.clock_from: " in run(*arguments).stderr
-    file.write_text(file.read_text() + "clock_from = 2026-01-01\n")
+    file.write_text(file.read_text().replace("[policy]", "[policy]\nclock_from = 2026-01-01"))
     assert run(*arguments).stderr == ""
