@@ -194,7 +194,8 @@ def test_a_simulation_takes_servers_of_the_store_with_their_clocks_and_pauses(ru
 
 def test_a_server_may_be_named_by_its_reference_and_the_table_names_it(run, played):
     """For people."""
-    span = ("--from", "2026-01-01", "--to", "2027-01-01", "--state", str(played))
+    end = datetime.now(UTC).date()
+    span = ("--from", str(end - timedelta(days=40)), "--to", str(end), "--state", str(played))
     found = json.loads(run("simulate", "--server", "ex01.bakery.example", *span, "--json").stdout)
 
     result = run("simulate", "--server", found[0]["reference"], *span)
