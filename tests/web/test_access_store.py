@@ -35,7 +35,7 @@ def _store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def test_an_account_from_its_invitation_to_its_end(store: Store) -> None:
     """In any case of letters, beyond ASCII too as it was written."""
     accounts = Accounts(store)
-    made = accounts.add("Ärztin", Role.TENANT_OPERATOR, ["school", "city", " "], by="root", now=NOW)
+    made = accounts.add("Ärztin", Role.TENANT_OPERATOR, ["school", "city", ""], by="root", now=NOW)
     secret = accounts.invite(made.name, made.role, made.tenants, by="root", now=NOW)
     accounts.accept(secret, "", "hash", NOW)
     accounts.disable("Ärztin", by="root", now=NOW)
@@ -48,6 +48,14 @@ def test_an_account_from_its_invitation_to_its_end(store: Store) -> None:
     with pytest.raises(AccountError, match="no longer valid"):
         accounts.accept(secret, "", "other", NOW)
     assert len(store.events()) == 4
+
+
+def test_a_name_of_blanks_is_a_tenant_as_any_other(store: Store) -> None:
+    """As the configuration takes it: a token for it alone opens no others."""
+    token, _ = Tokens(store, (" ",)).create("ci", Scope.READ, [" "], days=1, by="root", now=NOW)
+    made = Accounts(store, (" ",)).add("anna", Role.TENANT_OPERATOR, [" "], by="root", now=NOW)
+
+    assert token.tenants == made.tenants == (" ",)
 
 
 def test_sessions_are_bounded_and_swept(store: Store) -> None:

@@ -277,7 +277,7 @@ def checked_tenants(role: Role, tenants: Iterable[str]) -> tuple[str, ...]:
     Raises:
         Unfit: a tenant operator has none, or another role has some.
     """
-    given = tuple(sorted({tenant for tenant in tenants if tenant.strip()}))
+    given = tuple(sorted({tenant for tenant in tenants if tenant}))
     if bool(given) != (role is Role.TENANT_OPERATOR):
         raise Unfit(N_("a tenant operator needs tenants, and nobody else has any"))
     return given

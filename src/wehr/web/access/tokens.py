@@ -82,7 +82,7 @@ class Tokens:
         """
         if not 1 <= days <= LONGEST_DAYS:
             raise Unfit(N_("a token lasts 1 to %(days)s days"), days=LONGEST_DAYS)
-        bound = tuple(sorted({it for it in known_tenants(tenants, self._tenants) if it.strip()}))
+        bound = tuple(sorted(set(known_tenants(tenants, self._tenants))))
         if bound and scope is Scope.ADMIN:
             raise Unfit(N_("a token of scope admin cannot be bound to tenants"))
         secret = new_secret()
