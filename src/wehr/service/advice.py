@@ -10,7 +10,7 @@ from wehr.catalogue import Catalogue
 from wehr.policy import Mode, Policy
 from wehr.policy.compliance import MICROSOFT_FLOORS, Rules
 from wehr.policy.ladder import DAY
-from wehr.policy.scope import DEFAULT_TENANT, Connector, Tenant, read_network
+from wehr.policy.scope import Connector, Tenant, read_network, tenant_names
 from wehr.service.config import Config
 from wehr.service.toml_lines import Path, dotted, line_of
 
@@ -90,7 +90,7 @@ def _top(config: Config) -> Iterator[Advice]:
 
 def _notices(config: Config) -> Iterator[Advice]:
     settings = config.notices
-    tenants = {DEFAULT_TENANT, *(tenant.name for tenant in config.policy.tenants)}
+    tenants = tenant_names(config.policy.tenants)
     for number, name in enumerate(settings.tenants):
         if name not in tenants:
             yield Advice(("notices", "tenants", number), f"there is no tenant {name!r}: nobody is written to")
