@@ -128,15 +128,16 @@ def test_odd_messages_pass(gate: RecordingGate, open_folder: Path) -> None:
 
 def test_no_message_waits_for_a_delayed_acknowledgement(gate: RecordingGate, open_folder: Path) -> None:
     """Over TCP, 40 ms for every message if the envelope is not acknowledged at once."""
+    gate.answer = THROTTLED  # what is taken, Postfix writes to the disk, and that may take as long
     took: list[float] = []
 
     def talk(client: smtplib.SMTP) -> None:
-        for _ in range(20):
+        for _ in range(10):  # more errors in one session, and Postfix itself waits
             client.mail("a@example.com")
             client.rcpt("b@example.org")
             began = time.perf_counter()
-            client.data(MESSAGE)
+            assert client.data(MESSAGE)[0] == 450
             took.append(time.perf_counter() - began)
 
     beside_postfix(open_folder, gate, talk)
-    assert sorted(took)[5] < 0.035
+    assert sorted(took)[3] < 0.035
