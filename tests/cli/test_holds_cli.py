@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -58,8 +58,8 @@ def test_a_pause_is_added_extended_listed_and_cancelled(state: Path) -> None:
 
 def test_a_pause_beyond_the_quota_is_refused_in_one_line(state: Path) -> None:
     """It says how many days are left; nothing is written."""
-    begin = datetime.now(UTC).date() + timedelta(days=40)
-    result = run("pause", "add", "--days", "91", "--why", "x", "--from", str(begin), "--state", state)
+    new_year = f"{datetime.now(UTC).year + 1}-01-01"  # the quota is a calendar year's
+    result = run("pause", "add", "--days", "91", "--why", "x", "--from", new_year, "--state", state)
 
     assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
