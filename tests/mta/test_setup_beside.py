@@ -56,6 +56,7 @@ def _commands(folder: Path) -> str:
 
 def _in_view(folder: Path, package: str, script: str) -> list[str]:
     """What each line of the script says, run where the package is installed."""
+    beside.require(package)
     lines = [line.strip() for line in script.strip().splitlines()]
     text = _commands(folder) + "exec 2>&1\n" + "\necho =====\n".join(lines)
     argv = beside.command(package, folder, _USERS[package], ["/bin/sh", "-c", text])
