@@ -127,4 +127,4 @@ def test_two_nodes_that_plan_at_once_plan_one(store: Store, store_url: str) -> N
     assert len(Outbox(store).items(kind=Kind.NOTICE)) == 1
 
 
-pytestmark = pytest.mark.xdist_group("killed")
+pytestmark = [pytest.mark.xdist_group("killed"), pytest.mark.timeout(600)]  # it starts many processes
