@@ -4,6 +4,8 @@ import contextlib
 import gc
 import os
 import ssl
+import subprocess
+import sys
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -128,6 +130,25 @@ def test_a_renewed_certificate_is_used_without_a_restart(tmp_path: Path) -> None
         name.write_bytes((certificates() / f"server.{kind}").read_bytes())
         os.utime(name, ns=(later + 10**9, later + 10**9))
     assert ours.context() is not first
+
+
+def test_a_key_that_wants_a_passphrase_is_refused_and_nobody_is_asked(tmp_path: Path) -> None:
+    """On a terminal all mail would wait for an answer."""
+    locked, lock = tmp_path / "key.pem", ("pkey", "-aes256", "-passout", "pass:wehr")
+    key, certificate = certificates() / "server.key", certificates() / "server.pem"
+    subprocess.run(("openssl", *lock, "-in", key, "-out", locked), check=True, capture_output=True)
+    make = "import sys; from wehr.doors.smtp import Certificate; Certificate(*sys.argv[1:])"
+    terminal, our_side = os.openpty()
+    try:
+        run = subprocess.run(
+            [sys.executable, "-c", make, certificate, locked],
+            check=False, stdin=terminal, capture_output=True, text=True, timeout=60, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        os.close(terminal)
+        os.close(our_side)
+
+    assert "SSLError" in run.stderr
 
 
 def trusted() -> ssl.SSLContext:

@@ -85,7 +85,8 @@ class Certificate:
 
     def _read(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self._files)
+        # Without a password OpenSSL would ask for one on the terminal, and all mail would wait for it.
+        context.load_cert_chain(*self._files, password="")
         if self._client_ca:
             context.load_verify_locations(self._client_ca)
             context.verify_mode = ssl.CERT_OPTIONAL
