@@ -12,7 +12,7 @@ import postfix
 import pytest
 from ports import free_port
 from postfix import Peer, Postfix
-from running import Receiver, receiver
+from running import AGELESS, Receiver, receiver
 
 from wehr.doors.probe import trace
 from wehr.service.config_text import render
@@ -379,7 +379,7 @@ def test_a_chroot_with_nothing_but_a_socket_needs_an_address(mx: Postfix, wehr: 
     master.write_text(master.read_text().replace("inet n - n - - smtpd", "inet n - y - - smtpd"))
     _postconf(mx, "-e", f"smtpd_milters = {{ {wehr.milter_socket}, default_action=accept }}")
     config = wehr.folder.parent / "wehr.toml"
-    config.write_text('milter.listen = []\nmilter.socket = "milter.sock"\n')
+    config.write_text(AGELESS + 'milter.listen = []\nmilter.socket = "milter.sock"\n')
 
     _, (finding, *_) = _doctor(wehr, mx)
     run = _setup(wehr, mx)
