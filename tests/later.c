@@ -1,5 +1,7 @@
 /* The wall clock of whatever is started with it (LD_PRELOAD), LATER days ahead, and with it the times of files.
  *
+ * Not libfaketime: as Debian 12 has it (0.9.10), time.sleep() of Python 3.11 fails under it.
+ *
  * What waits, waits by CLOCK_MONOTONIC, which stays as it is. Programs that clear their environment, as the
  * daemons of Postfix do, go by the true clock.
  */
