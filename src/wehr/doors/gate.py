@@ -39,7 +39,6 @@ from wehr.policy import (
     mildest,
     reply,
 )
-from wehr.policy.scope import tenant_names
 
 _DAY = 86_400
 _OTHERS = frozenset((Reason.OTHER_SOFTWARE, Reason.EXCHANGE_ONLINE))
@@ -154,7 +153,7 @@ class Gate:
         terms, network = setting.passing, client_network(client_ip)
         if terms is None or not network:
             return None
-        for tenant in tenant_names(setting.policy.tenants):
+        for tenant in setting.scoping.tenants:
             for key in self._ledger.in_network(tenant, network):
                 state = self._ledger.get(key)
                 if state and (state.direct_at or not terms.relays):

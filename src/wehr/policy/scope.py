@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Final
 
 import idna
 from msgspec import Meta, Struct
@@ -122,6 +122,8 @@ class Scoping:
         self, mode: Mode, tenants: Sequence[Tenant], connectors: Sequence[Connector], own: Sequence[str] = ()
     ) -> None:
         self._mode = mode
+        self.tenants: Final = tenant_names(tenants)
+        """Those there are, by name."""
         self._tenants = {tenant.name: tenant for tenant in tenants}
         self._domains = {
             spelling: tenant
@@ -135,7 +137,7 @@ class Scoping:
         )
         self._own = Networks(own)
         for item in connectors:
-            if item.tenant and item.tenant not in (*self._tenants, DEFAULT_TENANT):
+            if item.tenant and item.tenant not in self.tenants:
                 raise ValueError(
                     f"connector {item.name!r} names the tenant {item.tenant!r}, which does not exist"
                 )
